@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The run bundle: a self-describing folder that holds everything one case left behind.
+
+A bundle is written in two phases. While recording, files are only added. `BundleWriter.finish`
+then digests them all into `bundle.json`, written under a temporary name, fsynced and renamed: a
+folder without `bundle.json` is not a bundle, and one whose files differ from their digests is refused.
+`verdict.json` may stand in the same folder; it is a judgement, made again at will, and not part of the record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UserError
+
+__all__ = ["FORMAT", "VERDICT_FILE", "Bundle", "BundleWriter", "find_bundles", "read_table", "write_table"]
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+VERDICT_FILE = "verdict.json"
+
+Table = dict[str, NDArray[Any]]
+"""Equal-length columns by name."""
+
+
+class BundleWriter:
+    """Collects the files of one bundle in `path`, a folder that must not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder; FileExistsError when it is already there (a bundle is never overwritten)."""
+        path.mkdir(parents=True)
+        self.path = path
+
+    def file(self, name: str) -> Path:
+        """Return the path for a new file `name` (may hold slashes); FileExistsError if it was written."""
+        path = self.path / name
+        if path.exists():
+            raise FileExistsError(f"{path} is already in the bundle")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def add_text(self, name: str, text: str) -> None:
+        """Add a text file."""
+        self.file(name).write_text(text)
+
+    def add_json(self, name: str, data: Any) -> None:
+        """Add a JSON file."""
+        self.add_text(name, json.dumps(data, indent=1) + "\n")
+
+    def add_table(self, name: str, table: Table) -> None:
+        """Add a columnar table (see `write_table`)."""
+        write_table(self.file(name), table)
+
+    def finish(self, facts: Mapping[str, Any]) -> Bundle:
+        """Write the manifest last: `facts` plus format, file digests and a digest over all of it."""
+        files = {
+            str(p.relative_to(self.path)): {"size": p.stat().st_size, "sha256": _sha256(p)}
+            for p in sorted(self.path.rglob("*"))
+            if p.is_file()
+        }
+        manifest: dict[str, Any] = {"format": FORMAT, **facts, "files": files}
+        manifest["digest"] = _manifest_digest(manifest)
+        temporary = self.path / (MANIFEST + ".tmp")
+        with temporary.open("w") as f:
+            json.dump(manifest, f, indent=1)
+            f.write("\n")
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.rename(self.path / MANIFEST)
+        return Bundle(self.path, manifest)
+
+
+class Bundle:
+    """A complete, verified bundle."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Open and verify a bundle; UserError says in one line what is wrong with it."""
+        manifest = _read_manifest(path)
+        listed: dict[str, dict[str, Any]] = manifest["files"]
+        for name, entry in listed.items():
+            _verify_file(path, name, entry)
+        present = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+        if extra := present - listed.keys() - {MANIFEST, VERDICT_FILE}:
+            raise UserError(
+                f"{path}: {sorted(extra)[0]} is not part of the bundle: remove it or record again"
+            )
+        return cls(path, manifest)
+
+    def json(self, name: str) -> Any:
+        """Read one of the bundle's JSON files."""
+        return json.loads((self.path / name).read_text())
+
+    def text(self, name: str) -> str:
+        """Read one of the bundle's text files."""
+        return (self.path / name).read_text()
+
+    def table(self, name: str) -> Table:
+        """Read one of the bundle's tables."""
+        return read_table(self.path / name)
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle holds a file of that name."""
+        return name in self.manifest["files"]
+
+
+def find_bundles(path: Path) -> list[Path]:
+    """Return the bundle folders at or below `path`; UserError when there is none."""
+    found = sorted(p.parent for p in path.rglob(MANIFEST)) if path.is_dir() else []
+    if not found:
+        raise UserError(
+            f"{path}: no complete bundle there (no {MANIFEST}): give a bundle or a results folder"
+        )
+    return found
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Write columns to `path` as a NumPy `.npz`.
+
+    Integer columns are stored as differences between neighbours (name `d:COLUMN`): event columns grow
+    or repeat, so this and the lightest compression make them small at little cost.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, column in table.items():
+            with archive.open(f"d:{name}.npy", "w", force_zip64=True) as f:
+                np.lib.format.write_array(f, _differences(column), allow_pickle=False)
+
+
+def read_table(path: Path) -> Table:
+    """Read what `write_table` wrote."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {
+            name.removeprefix("d:"): np.cumsum(archive[name], dtype=archive[name].dtype)
+            for name in archive.files
+        }
+
+
+def _differences(column: NDArray[Any]) -> NDArray[Any]:
+    # Unsigned subtraction wraps, and the running sum wraps back.
+    out = column.copy()
+    out[1:] -= column[:-1]
+    return out
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not a complete bundle (no {MANIFEST}): record the case again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}): record the case again") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise UserError(
+            f"{file}: bundle format {found!r}, this iodiff reads {FORMAT}: use the iodiff it came from"
+        )
+    if manifest.get("digest") != _manifest_digest(manifest):
+        raise UserError(f"{file}: changed after it was recorded (digest differs): use the original bundle")
+    return manifest
+
+
+def _manifest_digest(manifest: Mapping[str, Any]) -> str:
+    body = {k: v for k, v in manifest.items() if k != "digest"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _verify_file(path: Path, name: str, entry: Mapping[str, Any]) -> None:
+    file = path / name
+    try:
+        if file.stat().st_size != entry["size"]:
+            raise UserError(
+                f"{file}: {file.stat().st_size} bytes instead of {entry['size']}: the bundle is damaged"
+            )
+        if _sha256(file) != entry["sha256"]:
+            raise UserError(
+                f"{file}: changed after it was recorded (digest differs): use the original bundle"
+            )
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}: the bundle is incomplete or unreadable") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a case is, and what a case function may do to the experiment it runs in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from harness.fio import FioJob, FioResult
+    from loopdevs import BtrfsLayout
+
+__all__ = ["Case", "Experiment"]
+
+
+class Experiment(Protocol):
+    """The running experiment as a case function sees it: a mounted file system under capture."""
+
+    mount: Path
+    """Mount point of the file system under test."""
+    seed: int
+    """Seed of this run of the case."""
+    rng: random.Random
+    """Random numbers of the case, seeded from `seed` and the case's name."""
+
+    def fio(self, job: FioJob) -> FioResult:
+        """Run a fio job in `mount`; job file, JSON and taskstats go into the bundle."""
+
+    def btrfs(self, *arguments: str | Path) -> str:
+        """Run `btrfs ARGUMENTS` (logged as a step) and return its output."""
+
+    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function(*arguments)`, logged in the op log as `name` with its arguments and result."""
+
+    def checkpoint(self, name: str) -> None:
+        """Wait until the kernel is quiet and record the ground truth (every tree, every state)."""
+
+    def sync(self) -> None:
+        """syncfs(2) on the mount."""
+
+    def remount(self, options: Sequence[str] = ()) -> None:
+        """Unmount and mount again, with other options if given; the capture goes on."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One experiment, declared in `suites/`."""
+
+    id: str
+    """`SUITE/NAME`, lower case with dashes."""
+    title: str
+    """One line: what is done and what it puts to the test."""
+    groups: frozenset[str]
+    """Among quick, auto, stress; a quick case is also in auto."""
+    layout: BtrfsLayout
+    """Devices, profiles and mount options."""
+    run: Callable[[Experiment], None]
+    """The workload."""
+    deadline_s: float = 120.0
+    """After this long the case is given up as lost infrastructure, s."""
+
+    @property
+    def suite(self) -> str:
+        """The suite part of `id`."""
+        return self.id.split("/")[0]
