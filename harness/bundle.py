@@ -4,7 +4,7 @@
 A bundle is written in two phases. While recording, files are only added. `BundleWriter.finish`
 then digests them all into `bundle.json`, written under a temporary name, fsynced and renamed: a
 folder without `bundle.json` is not a bundle, and one whose files differ from their digests is refused.
-`verdict.json` may stand in the same folder; it is a judgement, made again at will, and not part of the record.
+`verdict.json` may stand in the same folder; it is a judgement, made again at will, not part of the record.
 """
 
 from __future__ import annotations
