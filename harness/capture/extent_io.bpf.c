@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Records every operation on the extent-io-trees of chosen btrfs file systems, and reads trees on demand.
+ *
+ * Kernel structures are declared with the few members used; libbpf relocates them against the running
+ * kernel's BTF (CO-RE). Nothing here depends on an offset or on the value of an enumerator.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define KERNEL __attribute__((preserve_access_index))
+
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+} KERNEL;
+
+struct rb_root {
+	struct rb_node *rb_node;
+} KERNEL;
+
+typedef struct {
+	int counter;
+} KERNEL atomic_t;
+
+typedef struct {
+	atomic_t refs;
+} KERNEL refcount_t;
+
+struct extent_state {
+	__u64 start;
+	__u64 end;
+	struct rb_node rb_node;
+	refcount_t refs;
+	__u32 state;
+} KERNEL;
+
+struct btrfs_fs_devices {
+	__u8 fsid[16];
+} KERNEL;
+
+struct btrfs_fs_info {
+	struct btrfs_fs_devices *fs_devices;
+} KERNEL;
+
+struct btrfs_key {
+	__u64 objectid;
+} KERNEL;
+
+struct btrfs_root {
+	struct btrfs_fs_info *fs_info;
+	struct btrfs_key root_key;
+} KERNEL;
+
+struct inode {
+	unsigned long i_ino;
+} KERNEL;
+
+struct btrfs_inode;
+
+struct extent_io_tree {
+	struct rb_root state;
+	union {
+		struct btrfs_fs_info *fs_info;
+		struct btrfs_inode *inode;
+	};
+	__u8 owner;
+} KERNEL;
+
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
+} KERNEL;
+
+struct btrfs_device {
+	struct btrfs_fs_devices *fs_devices;
+	struct extent_io_tree alloc_state;
+} KERNEL;
+
+enum kind { SET = 1, CLEAR, CONVERT, ALLOC, FREE };
+
+/* One fixed size for all kinds, so that user space decodes a whole buffer at once. */
+struct event {
+	__u64 time_ns;
+	__u64 ptr;
+	__u64 start;
+	__u64 len;
+	__u64 ino;
+	__u64 root;
+	__u32 bits;
+	__u32 clear_bits;
+	__u32 pid;
+	__u16 cpu;
+	__u8 kind;
+	__u8 owner;
+};
+
+struct config {
+	__u32 inode_owner;	/* IO_TREE_INODE_IO */
+	__u32 device_owner;	/* IO_TREE_DEVICE_ALLOC_STATE */
+};
+
+enum counter { RECORDED, LOST_RING, LOST_TASK, COUNTERS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 26);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct config);
+} configuration SEC(".maps");
+
+/* The first eight bytes of each recorded file system's fsid. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u64);
+	__type(value, __u8);
+} filesystems SEC(".maps");
+
+/* Tasks whose latest operation was on a recorded file system: their allocations belong to it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 16);
+	__type(key, __u32);
+	__type(value, __u8);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+struct tree_facts {
+	__u64 fsid;
+	__u64 ino;
+	__u64 root;
+	__u32 owner;
+};
+
+static __always_inline void describe_tree(struct extent_io_tree *tree, struct tree_facts *facts)
+{
+	struct btrfs_fs_devices *fs_devices;
+	__u32 zero = 0;
+	struct config *config = bpf_map_lookup_elem(&configuration, &zero);
+
+	facts->fsid = facts->ino = facts->root = 0;
+	facts->owner = BPF_CORE_READ(tree, owner);
+	if (!config)
+		return;
+	if (facts->owner == config->inode_owner) {
+		struct btrfs_inode *inode = BPF_CORE_READ(tree, inode);
+		struct btrfs_root *root = BPF_CORE_READ(inode, root);
+
+		facts->ino = BPF_CORE_READ(inode, vfs_inode.i_ino);
+		facts->root = BPF_CORE_READ(root, root_key.objectid);
+		fs_devices = BPF_CORE_READ(root, fs_info, fs_devices);
+	} else if (facts->owner == config->device_owner) {
+		/* These trees know no fs_info; the device they are part of knows its set. */
+		struct btrfs_device *device =
+			(void *)tree - bpf_core_field_offset(struct btrfs_device, alloc_state);
+
+		fs_devices = BPF_CORE_READ(device, fs_devices);
+	} else {
+		fs_devices = BPF_CORE_READ(tree, fs_info, fs_devices);
+	}
+	bpf_core_read(&facts->fsid, sizeof(facts->fsid), &fs_devices->fsid);
+}
+
+static __always_inline struct event *reserve(__u8 kind, __u64 ptr)
+{
+	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(LOST_RING);
+		return 0;
+	}
+	count(RECORDED);
+	event->time_ns = bpf_ktime_get_ns();
+	event->ptr = ptr;
+	event->pid = (__u32)bpf_get_current_pid_tgid();
+	event->cpu = bpf_get_smp_processor_id();
+	event->kind = kind;
+	event->owner = 0;
+	event->start = event->len = event->ino = event->root = 0;
+	event->bits = event->clear_bits = 0;
+	return event;
+}
+
+/* User space drains the buffer on a timer; waking it for each event would slow the workload. */
+static __always_inline void submit(struct event *event)
+{
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline int operation(__u8 kind, __u64 *args, __u32 clear_bits)
+{
+	struct extent_io_tree *tree = (void *)args[0];
+	__u32 pid = (__u32)bpf_get_current_pid_tgid();
+	struct tree_facts facts;
+	struct event *event;
+	__u8 one = 1;
+
+	describe_tree(tree, &facts);
+	if (!bpf_map_lookup_elem(&filesystems, &facts.fsid)) {
+		bpf_map_delete_elem(&tasks, &pid);
+		return 0;
+	}
+	if (bpf_map_update_elem(&tasks, &pid, &one, BPF_ANY))
+		count(LOST_TASK);
+	event = reserve(kind, args[0]);
+	if (!event)
+		return 0;
+	event->start = args[1];
+	event->len = args[2];
+	event->bits = args[3];
+	event->clear_bits = clear_bits;
+	event->owner = facts.owner;
+	event->ino = facts.ino;
+	event->root = facts.root;
+	submit(event);
+	return 0;
+}
+
+SEC("raw_tp/btrfs_set_extent_bit")
+int on_set(struct bpf_raw_tracepoint_args *ctx)
+{
+	return operation(SET, (__u64 *)ctx->args, 0);
+}
+
+SEC("raw_tp/btrfs_clear_extent_bit")
+int on_clear(struct bpf_raw_tracepoint_args *ctx)
+{
+	return operation(CLEAR, (__u64 *)ctx->args, 0);
+}
+
+SEC("raw_tp/btrfs_convert_extent_bit")
+int on_convert(struct bpf_raw_tracepoint_args *ctx)
+{
+	return operation(CONVERT, (__u64 *)ctx->args, ctx->args[4]);
+}
+
+SEC("raw_tp/btrfs_alloc_extent_state")
+int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 pid = (__u32)bpf_get_current_pid_tgid();
+	struct event *event;
+
+	if (!bpf_map_lookup_elem(&tasks, &pid))
+		return 0;
+	event = reserve(ALLOC, ctx->args[0]);
+	if (event)
+		submit(event);
+	return 0;
+}
+
+/*
+ * A state can be freed by any task, long after the operation that made it: all frees are recorded, and the
+ * decoder keeps those whose allocation is in the record.
+ */
+SEC("raw_tp/btrfs_free_extent_state")
+int on_free(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct event *event = reserve(FREE, ctx->args[0]);
+
+	if (event)
+		submit(event);
+	return 0;
+}
+
+/* Reading trees on demand: user space writes addresses, runs a program, and finds what stands there. */
+#define BATCH 256
+
+struct state_out {
+	__u64 state;	/* address of the extent_state */
+	__u64 left;	/* rb_node addresses */
+	__u64 right;
+	__u64 start;
+	__u64 end;
+	__u32 bits;
+	__u32 refs;
+};
+
+struct tree_out {
+	__u64 fsid;
+	__u64 ino;
+	__u64 root;
+	__u64 node;	/* rb_node address of the root state */
+	__u64 owner;
+};
+
+struct batch {
+	__u64 count;
+	__u64 address[BATCH];
+	struct state_out states[BATCH];
+	struct tree_out trees[BATCH];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct batch);
+} batches SEC(".maps");
+
+SEC("raw_tp")
+int read_states(void *ctx)
+{
+	__u32 zero = 0;
+	struct batch *batch = bpf_map_lookup_elem(&batches, &zero);
+
+	if (!batch)
+		return 1;
+	for (int i = 0; i < BATCH; i++) {
+		struct rb_node *node = (void *)batch->address[i];
+		struct state_out *out = &batch->states[i];
+		struct extent_state *state;
+
+		if (i >= batch->count)
+			break;
+		state = (void *)node - bpf_core_field_offset(struct extent_state, rb_node);
+		out->state = (__u64)state;
+		out->left = (__u64)BPF_CORE_READ(node, rb_left);
+		out->right = (__u64)BPF_CORE_READ(node, rb_right);
+		out->start = BPF_CORE_READ(state, start);
+		out->end = BPF_CORE_READ(state, end);
+		out->bits = BPF_CORE_READ(state, state);
+		out->refs = BPF_CORE_READ(state, refs.refs.counter);
+	}
+	return 0;
+}
+
+SEC("raw_tp")
+int read_trees(void *ctx)
+{
+	__u32 zero = 0;
+	struct batch *batch = bpf_map_lookup_elem(&batches, &zero);
+
+	if (!batch)
+		return 1;
+	for (int i = 0; i < BATCH; i++) {
+		struct extent_io_tree *tree = (void *)batch->address[i];
+		struct tree_out *out = &batch->trees[i];
+		struct tree_facts facts;
+
+		if (i >= batch->count)
+			break;
+		describe_tree(tree, &facts);
+		out->fsid = facts.fsid;
+		out->ino = facts.ino;
+		out->root = facts.root;
+		out->owner = facts.owner;
+		out->node = (__u64)BPF_CORE_READ(tree, state.rb_node);
+	}
+	return 0;
+}

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Capture of the extent-io-tree through BPF raw tracepoints: the primary way."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.bundle import Table
+from harness.capture.btf import enumerators
+from harness.capture.checkpoints import Checkpoint, TreeContents
+from harness.capture.libbpf import BpfObject
+from harness.capture.program import compiled_object
+from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
+from harness.capture.ring import RingReader
+from harness.capture.walk import TreeWalker
+from harness.errors import InfrastructureError, UserError
+
+__all__ = ["BpfCapture", "Recording"]
+
+RING_BYTES = 64 << 20
+POLL_S = 0.02
+QUIET_S = 0.25
+"""No event for this long, and an empty ring, counts as quiet."""
+QUIET_DEADLINE_S = 40.0
+
+PROGRAMS = ("on_set", "on_clear", "on_convert", "on_alloc", "on_free")
+COUNTERS = ("recorded", "lost_ring", "lost_task")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a capture delivers at its end."""
+
+    method: str
+    events: Table
+    checkpoints: tuple[Checkpoint, ...]
+    lost: dict[str, int]
+    """Lost events by reason."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """More for the manifest's `capture`: clock, ring size, bits, owners."""
+
+
+class BpfCapture:
+    """Records one file system, from before its mount until `stop`.
+
+    `fsid` is its UUID, known before it is mounted. Events pass through a file below `scratch`.
+    Raises UserError where BPF cannot be used, InfrastructureError where the kernel refuses the programs.
+    """
+
+    method = "bpf"
+
+    def __init__(self, fsid: str, scratch: Path) -> None:
+        self.bits = enumerators(("EXTENT_",))
+        self.owners = enumerators(("IO_TREE_",))
+        if "EXTENT_LOCKED" not in self.bits or "IO_TREE_INODE_IO" not in self.owners:
+            raise UserError("the kernel's BTF does not describe btrfs: use --capture tracefs")
+        self._fsid = int.from_bytes(uuid.UUID(fsid).bytes[:8], "little")
+        self._trees: dict[int, tuple[int, int, int]] = {}
+        self._checkpoints: list[Checkpoint] = []
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._draining = threading.Lock()
+        self._bpf = BpfObject(compiled_object(), ring=("events", RING_BYTES))
+        self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
+        self._walker = TreeWalker.of(self._bpf)
+        self._raw_path = scratch
+        self._raw = scratch.open("w+b")
+        self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
+        self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self._start()
+
+    def _start(self) -> None:
+        config = struct.pack(
+            "<II", self.owners["IO_TREE_INODE_IO"], self.owners["IO_TREE_DEVICE_ALLOC_STATE"]
+        )
+        self._bpf.update("configuration", bytes(4), config)
+        self._bpf.update("filesystems", self._fsid.to_bytes(8, "little"), b"\1")
+        self._thread.start()
+        self._bpf.attach(PROGRAMS)
+
+    def checkpoint(self, name: str) -> None:
+        """Wait until the kernel is quiet, then read every known tree.
+
+        A checkpoint during which an event fired is no evidence: it is tried again until the deadline and then
+        kept as invalid.
+        """
+        deadline = time.monotonic() + QUIET_DEADLINE_S
+        reason = "never quiet"
+        while time.monotonic() < deadline:
+            position = self._ring.produced()
+            time.sleep(QUIET_S)
+            if self._ring.produced() != position:
+                continue
+            self._drain()
+            try:
+                trees = self._read_trees()
+            except InfrastructureError as error:
+                reason = str(error)
+                continue
+            if self._ring.produced() == position:
+                self._checkpoints.append(self._new_checkpoint(name, position, trees))
+                return
+            reason = "events fired while the trees were read"
+        self._checkpoints.append(self._new_checkpoint(name, self._ring.consumed(), [], reason))
+
+    def stop(self) -> Recording:
+        """Stop recording and return everything; raises InfrastructureError when the reader had died."""
+        self._bpf.detach()
+        self._stopping.set()
+        self._thread.join()
+        try:
+            if self._failure is not None:
+                raise InfrastructureError(f"the event reader died: {self._failure}") from self._failure
+            self._drain()
+            return self._recording()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give everything back; harmless when done before."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if not self._raw.closed:
+            self._raw.close()
+            self._raw_path.unlink()
+            self._ring.close()
+            self._walker.close()
+            self._bpf.close()
+
+    def _recording(self) -> Recording:
+        self._raw.seek(0)
+        records = np.fromfile(self._raw, RECORD)
+        counts = dict(zip(COUNTERS, self._counters(), strict=True))
+        if counts["recorded"] != len(records):
+            raise InfrastructureError(f"{counts['recorded']} events recorded but {len(records)} read")
+        events, kept_before = to_table(records, self._begin_ns)
+        checkpoints = tuple(c.moved_to(int(kept_before[c.at_event])) for c in self._checkpoints)
+        lost = {name: counts[name] for name in COUNTERS[1:]}
+        lost["lost_recursion"] = sum(map(self._bpf.missed, PROGRAMS))
+        facts = {
+            "clock": "ring buffer order; times are CLOCK_MONOTONIC",
+            "ring_bytes": RING_BYTES,
+            "foreign_frees": len(records) - len(events["kind"]),
+            "bits": self.bits,
+            "owners": self.owners,
+        }
+        return Recording(self.method, events, checkpoints, lost, facts)
+
+    def _counters(self) -> list[int]:
+        cpus = _possible_cpus()
+        values = (self._bpf.lookup("counters", struct.pack("<I", i), 8 * cpus) for i in range(len(COUNTERS)))
+        return [sum(struct.unpack(f"<{cpus}Q", value)) for value in values]
+
+    def _drain_until_stopped(self) -> None:
+        try:
+            while not self._stopping.wait(POLL_S):
+                self._drain()
+        except Exception as error:
+            self._failure = error
+
+    def _drain(self) -> None:
+        with self._draining:
+            chunk = self._ring.drain(self._raw)
+            if chunk is not None:
+                self._remember_trees(np.frombuffer(chunk, RECORD))
+
+    def _remember_trees(self, records: NDArray[Any]) -> None:
+        operations = records[records["kind"] <= Kind.CONVERT]
+        # The last event of each tree tells what it is now: an address can be used again.
+        ptrs, last = np.unique(operations["ptr"][::-1], return_index=True)
+        rows = operations[::-1][last]
+        identities = zip(rows["owner"].tolist(), rows["ino"].tolist(), rows["root"].tolist(), strict=True)
+        self._trees.update(zip(ptrs.tolist(), identities, strict=True))
+
+    def _read_trees(self) -> list[TreeContents]:
+        with self._draining:
+            known = dict(self._trees)
+        found = self._walker.trees(list(known))
+        contents = []
+        for (ptr, identity), row in zip(known.items(), found, strict=True):
+            # Memory of a tree that is gone may hold anything: it is ours only while it says what it was.
+            gone = (int(row["owner"]), int(row["ino"]), int(row["root"])) != identity or row[
+                "fsid"
+            ] != self._fsid
+            states = self._walker.states(0 if gone else int(row["node"]))
+            contents.append(TreeContents(ptr, *identity, gone, states))
+        return contents
+
+    def _new_checkpoint(
+        self, name: str, position: int, trees: list[TreeContents], reason: str = ""
+    ) -> Checkpoint:
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - self._begin_ns
+        return Checkpoint(name, position // RECORD.itemsize, now, not reason, reason, tuple(trees))
+
+
+def _possible_cpus() -> int:
+    text = Path("/sys/devices/system/cpu/possible").read_text().strip()
+    return int(text.split("-")[-1]) + 1 if text else os.cpu_count() or 1

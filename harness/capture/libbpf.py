@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The few calls of libbpf (1.x) that the capture needs, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from harness.errors import InfrastructureError, UserError
+
+__all__ = ["BpfObject"]
+
+_SONAME = "libbpf.so.1"
+_PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+
+class _TestRunOptions(ctypes.Structure):
+    """struct bpf_test_run_opts."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_void_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_void_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+def _load_library() -> Any:
+    try:
+        library = ctypes.CDLL(_SONAME, use_errno=True)
+    except OSError:
+        raise UserError(f"{_SONAME} is missing: install libbpf 1.x (Debian package libbpf1)") from None
+    for name in ("open_file", "find_program_by_name", "find_map_by_name"):
+        getattr(library, f"bpf_object__{name}").restype = ctypes.c_void_p
+    library.bpf_program__attach.restype = ctypes.c_void_p
+    return library
+
+
+class BpfObject:
+    """A loaded BPF object file. Programs and maps live as long as it does: nothing is pinned.
+
+    Raises InfrastructureError with libbpf's last words when the kernel refuses it.
+    """
+
+    def __init__(self, path: Path, *, ring: tuple[str, int] | None = None) -> None:
+        """Open and load `path`; `ring` is the name of a ring buffer map and its size in bytes."""
+        self._library = _load_library()
+        self._log: list[str] = []
+        # libbpf formats through a va_list, which ctypes cannot; vsnprintf can.
+        self._print = _PRINT(self._keep_message)
+        self._library.libbpf_set_print(self._print)
+        self._links: list[int] = []
+        self._object = self._library.bpf_object__open_file(os.fsencode(path), None)
+        if not self._object:
+            raise self._error(f"libbpf cannot open {path}")
+        if ring is not None:
+            handle = self._library.bpf_object__find_map_by_name(self._pointer(), ring[0].encode())
+            self._library.bpf_map__set_max_entries(ctypes.c_void_p(handle), ring[1])
+        if self._library.bpf_object__load(self._pointer()):
+            error = self._error("the kernel refused the BPF programs")
+            self.close()
+            raise error
+
+    def __enter__(self) -> BpfObject:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def attach(self, programs: Sequence[str]) -> None:
+        """Attach programs by name, each where its section says."""
+        for name in programs:
+            link = self._library.bpf_program__attach(self._program(name))
+            if not link:
+                raise self._error(f"cannot attach BPF program {name}")
+            self._links.append(link)
+
+    def detach(self) -> None:
+        """Detach all that `attach` attached."""
+        while self._links:
+            self._library.bpf_link__destroy(ctypes.c_void_p(self._links.pop()))
+
+    def map_fd(self, name: str) -> int:
+        """File descriptor of a map."""
+        fd: int = self._library.bpf_object__find_map_fd_by_name(self._pointer(), name.encode())
+        if fd < 0:
+            raise self._error(f"no BPF map {name}")
+        return fd
+
+    def update(self, name: str, key: bytes, value: bytes) -> None:
+        """bpf_map_update_elem()."""
+        if self._library.bpf_map_update_elem(self.map_fd(name), key, value, ctypes.c_uint64(0)):
+            raise self._error(f"cannot write BPF map {name}")
+
+    def lookup(self, name: str, key: bytes, size: int) -> bytes:
+        """bpf_map_lookup_elem(): `size` bytes (for per-CPU maps: of all possible CPUs)."""
+        value = ctypes.create_string_buffer(size)
+        if self._library.bpf_map_lookup_elem(self.map_fd(name), key, value):
+            raise self._error(f"cannot read BPF map {name}")
+        return value.raw
+
+    def run(self, program: str) -> None:
+        """Run a program once through BPF_PROG_TEST_RUN."""
+        options = _TestRunOptions(sz=ctypes.sizeof(_TestRunOptions))
+        fd = self._library.bpf_program__fd(self._program(program))
+        if self._library.bpf_prog_test_run_opts(fd, ctypes.byref(options)) or options.retval:
+            raise self._error(f"BPF program {program} cannot be run")
+
+    def missed(self, program: str) -> int:
+        """How often the kernel left out the program because it was already running on that CPU."""
+        fd = self._library.bpf_program__fd(self._program(program))
+        facts = dict(line.split(":", 1) for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines())
+        return int(facts.get("recursion_misses", 0))
+
+    def close(self) -> None:
+        """Detach and unload everything; the kernel forgets the programs and maps."""
+        self.detach()
+        if self._object:
+            self._library.bpf_object__close(self._pointer())
+            self._object = None
+
+    def _pointer(self) -> ctypes.c_void_p:
+        return ctypes.c_void_p(self._object)
+
+    def _program(self, name: str) -> ctypes.c_void_p:
+        handle = self._library.bpf_object__find_program_by_name(self._pointer(), name.encode())
+        if not handle:
+            raise self._error(f"no BPF program {name}")
+        return ctypes.c_void_p(handle)
+
+    def _keep_message(self, level: int, template: bytes, arguments: int) -> int:
+        text = ctypes.create_string_buffer(4096)
+        ctypes.CDLL(None).vsnprintf(text, len(text), template, ctypes.c_void_p(arguments))
+        if level < 2:
+            self._log.append(text.value.decode(errors="replace").strip())
+        return 0
+
+    def _error(self, what: str) -> InfrastructureError:
+        reason = os.strerror(ctypes.get_errno()) if ctypes.get_errno() else "no reason given"
+        said = f"; libbpf: {self._log[-1].splitlines()[0]}" if self._log else ""
+        return InfrastructureError(f"{what}: {reason}{said}")
