@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Holds what the model did against what the record says the kernel did; every check is a set of row numbers.
+
+Each function returns the operations (or events) that differ, so that the first of them can be shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.capture.records import Kind
+from harness.judge.operations import NONE, Operations, States
+from harness.judge.replay import Outcome
+
+__all__ = ["StateFindings", "deferred_frees", "elsewhere_freed", "lock_findings", "state_findings"]
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StateFindings:
+    """Differences about extent_states: for each kind the states concerned."""
+
+    orphan: Index
+    """Allocated by a task that had entered no operation."""
+    kept: Index
+    """The model left the preallocation over, the kernel put it to use."""
+    dropped: Index
+    """The model has it in its tree, the kernel freed it."""
+    early: Index
+    """The kernel freed it before the model took it out of the tree."""
+    leaked: Index
+    """The model took it out of the tree, the kernel never freed it."""
+
+    def all(self) -> dict[str, Index]:
+        """Name -> states, for each kind of difference."""
+        return {name: getattr(self, name) for name in ("orphan", "kept", "dropped", "early", "leaked")}
+
+
+def state_findings(operations: Operations, states: States, outcome: Outcome) -> StateFindings:
+    """Compare, state by state, the model's use with the kernel's frees."""
+    unused = np.frombuffer(outcome.unused, np.uint8).astype(bool)
+    erased_by = np.array(outcome.erased_by, np.int64)
+    erased = erased_by >= 0
+    in_tree = ~unused & (erased_by == NONE) & (states.operation != NONE)
+    erased_event = np.where(erased, operations.event[np.where(erased, erased_by, 0)], 0)
+    freed = states.free_event != NONE
+    return StateFindings(
+        orphan=np.flatnonzero(states.operation == NONE),
+        kept=np.flatnonzero(unused & (states.free_operation != states.operation)),
+        dropped=np.flatnonzero(in_tree & freed),
+        early=np.flatnonzero(erased & freed & (states.free_event < erased_event)),
+        leaked=np.flatnonzero(erased & ~freed),
+    )
+
+
+def elsewhere_freed(operations: Operations, states: States) -> Index:
+    """States freed by a task whose latest operation was on another tree, or that had none."""
+    known = states.operation != NONE
+    own = operations.tree[np.where(known, states.operation, 0)]
+    freer = operations.tree[np.where(states.free_operation != NONE, states.free_operation, 0)]
+    freed = known & (states.free_event != NONE)
+    return np.flatnonzero(freed & ((states.free_operation == NONE) | (own != freer)))
+
+
+def deferred_frees(states: States, outcome: Outcome) -> int:
+    """How many states outlived their place in the tree, kept by somebody's cached reference."""
+    erased_by = np.array(outcome.erased_by, np.int64)
+    return int(np.count_nonzero((erased_by >= 0) & (states.free_operation != erased_by)))
+
+
+def lock_findings(operations: Operations, outcome: Outcome, lock_bits: int) -> tuple[int, Index]:
+    """Compare success and failure of exclusive sets with what their tasks did next on the same tree.
+
+    The return value is not traced, but lock_extent() shows it: after -EEXIST at `failed_start` it clears what
+    it had got, [start, failed_start - 1], waits and repeats the same set; try_lock_extent() clears and gives
+    up. So a set that the model lets fail behind its start must be followed by exactly that clear, and one
+    that it lets succeed must not be followed by a repetition that meets the lock it would then still hold.
+    Returns how many sets were compared, and those that differ.
+    """
+    is_lock = (operations.kind == Kind.SET) & (operations.bits & lock_bits != 0)
+    failed = np.zeros(len(operations), bool)
+    failed_start = np.zeros(len(operations), np.uint64)
+    failed[list(outcome.failed_start)] = True
+    failed_start[list(outcome.failed_start)] = list(outcome.failed_start.values())
+
+    following = _next_of_task(operations)
+    after = np.where(following != NONE, following[following], NONE)
+    cleared = _clears_prefix(operations, following)
+    retried = (_repeats(operations, following) & failed[following]) | (
+        cleared & _repeats(operations, after) & failed[after]
+    )
+    cleared_exactly = cleared & (operations.end[following] + np.uint64(1) == failed_start)
+    behind_start = failed & (failed_start > operations.start)
+    wrong = is_lock & ((~failed & retried) | (behind_start & ~cleared_exactly))
+    return int(is_lock.sum()), np.flatnonzero(wrong)
+
+
+def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:
+    same = other != NONE
+    for column in (operations.kind, operations.start, operations.end, operations.bits):
+        same = same & (column == column[other])
+    return same
+
+
+def _clears_prefix(operations: Operations, other: Index) -> NDArray[np.bool_]:
+    """Whether `other` unlocks the beginning, and only the beginning, of the operation's range."""
+    return (
+        (other != NONE)
+        & (operations.kind[other] == Kind.CLEAR)
+        & (operations.start[other] == operations.start)
+        & (operations.bits[other] == operations.bits)
+        & (operations.end[other] < operations.end)
+    )
+
+
+def _next_of_task(operations: Operations) -> Index:
+    """For each operation the next one of the same task on the same tree, or NONE."""
+    order = np.lexsort((operations.event, operations.tree, operations.pid))
+    same = (operations.tree[order[1:]] == operations.tree[order[:-1]]) & (
+        operations.pid[order[1:]] == operations.pid[order[:-1]]
+    )
+    following = np.full(len(operations), NONE, np.int64)
+    following[order[:-1][same]] = order[1:][same]
+    return following
