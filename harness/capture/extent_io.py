@@ -8,24 +8,23 @@ import struct
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.bundle import Table
 from harness.capture.btf import enumerators
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.libbpf import BpfObject
 from harness.capture.program import compiled_object
+from harness.capture.recording import Recording
 from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
 from harness.capture.ring import RingReader
 from harness.capture.walk import TreeWalker
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["BpfCapture", "Recording"]
+__all__ = ["BpfCapture"]
 
 RING_BYTES = 64 << 20
 POLL_S = 0.02
@@ -35,19 +34,6 @@ QUIET_DEADLINE_S = 40.0
 
 PROGRAMS = ("on_set", "on_clear", "on_convert", "on_alloc", "on_free")
 COUNTERS = ("recorded", "lost_ring", "lost_task")
-
-
-@dataclass(frozen=True)
-class Recording:
-    """What a capture delivers at its end."""
-
-    method: str
-    events: Table
-    checkpoints: tuple[Checkpoint, ...]
-    lost: dict[str, int]
-    """Lost events by reason."""
-    facts: dict[str, Any] = field(default_factory=dict)
-    """More for the manifest's `capture`: clock, ring size, bits, owners."""
 
 
 class BpfCapture:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from harness.bundle import Table
 from harness.capture.ring import HEADER_BYTES
 
-__all__ = ["EVENT_BYTES", "RECORD", "Kind", "foreign_frees", "to_table"]
+__all__ = ["EVENT_BYTES", "NONE", "RECORD", "Kind", "foreign_frees", "latest_operation", "to_table"]
+
+NONE = -1
 
 
 class Kind(IntEnum):
@@ -71,3 +73,28 @@ def foreign_frees(kind: NDArray[Any], ptr: NDArray[Any]) -> NDArray[np.bool_]:
     foreign = np.zeros(len(kind), bool)
     foreign[order] = freed & ~allocated
     return foreign
+
+
+def latest_operation(
+    pid: NDArray[Any], is_entry: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Attribute events to operations by task.
+
+    Returns for each event the number of the operation that its task entered last (NONE for none); for each
+    operation the event at which its task entered the next one (or the number of events).
+    """
+    by_task = np.argsort(pid, kind="stable")
+    number = np.cumsum(is_entry) - 1
+    entered = np.where(is_entry[by_task], number[by_task], NONE)
+    # A running maximum would leak from one task to the next: restart it at each task's first event.
+    first = np.flatnonzero(np.diff(pid[by_task], prepend=-1.0) != 0)
+    position = np.where(entered != NONE, np.arange(len(pid)), 0)
+    position[first] = first
+    latest = np.empty(len(pid), np.int64)
+    latest[by_task] = entered[np.maximum.accumulate(position)]
+
+    entries = by_task[is_entry[by_task]]
+    until = np.full(len(entries), len(pid), np.int64)
+    same_task = pid[entries[1:]] == pid[entries[:-1]]
+    until[number[entries[:-1]][same_task]] = entries[1:][same_task]
+    return latest, until

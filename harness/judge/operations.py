@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bundle import Table
-from harness.capture.records import Kind
+from harness.capture.records import NONE, Kind, latest_operation
 
 __all__ = ["NONE", "Operations", "States", "group"]
 
-NONE = -1
 Index = NDArray[np.int64]
 
 
@@ -68,7 +67,7 @@ def group(events: Table) -> tuple[Operations, States]:
     """Find operations and states in an event table (columns: docs/architecture.md)."""
     kind = events["kind"]
     entries = np.flatnonzero(kind <= Kind.CONVERT)
-    latest, until = _latest_operation(events["pid"], kind <= Kind.CONVERT)
+    latest, until = latest_operation(events["pid"], kind <= Kind.CONVERT)
     start, length = events["start"][entries], events["len"][entries]
     operations = Operations(
         event=entries,
@@ -82,25 +81,6 @@ def group(events: Table) -> tuple[Operations, States]:
         until=until,
     )
     return operations, _states(events, latest)
-
-
-def _latest_operation(pid: NDArray[Any], is_entry: NDArray[np.bool_]) -> tuple[Index, Index]:
-    """For each event the operation its task entered last; for each operation where its task goes on."""
-    by_task = np.argsort(pid, kind="stable")
-    number = np.cumsum(is_entry) - 1
-    entered = np.where(is_entry[by_task], number[by_task], NONE)
-    # A running maximum would leak from one task to the next: restart it at each task's first event.
-    first = np.flatnonzero(np.diff(pid[by_task], prepend=-1.0) != 0)
-    position = np.where(entered != NONE, np.arange(len(pid)), 0)
-    position[first] = first
-    latest = np.empty(len(pid), np.int64)
-    latest[by_task] = entered[np.maximum.accumulate(position)]
-
-    entries = by_task[is_entry[by_task]]
-    until = np.full(len(entries), len(pid), np.int64)
-    same_task = pid[entries[1:]] == pid[entries[:-1]]
-    until[number[entries[:-1]][same_task]] = entries[1:][same_task]
-    return latest, until
 
 
 def _states(events: Table, latest: Index) -> States:

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Capture through a private tracefs instance: the way where BPF cannot be used.
+
+Its events carry no tree address, so a tree is known by (owner, root, inode) only. That names a tree exactly
+for inodes; the other owners share keys (one tree a transaction, log root or device), so their operations are
+left out. The real trees cannot be read this way: there are no checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.capture.btf import enumerators
+from harness.capture.recording import Recording
+from harness.capture.records import RECORD, Kind, latest_operation, to_table
+from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
+from harness.errors import InfrastructureError, UserError
+
+__all__ = ["TracefsCapture"]
+
+BUFFER_KIB = 64 << 10
+"""A CPU."""
+POLL_S = 0.02
+_EVENTS = {
+    "btrfs_set_extent_bit": Kind.SET,
+    "btrfs_clear_extent_bit": Kind.CLEAR,
+    "btrfs_convert_extent_bit": Kind.CONVERT,
+    "btrfs_alloc_extent_state": Kind.ALLOC,
+    "btrfs_free_extent_state": Kind.FREE,
+}
+# Field of the event -> column of the record; a set in a convert event is `bits`, alone in a clear event too.
+_WORDS = {"owner": "owner", "set_bits": "bits", "clear_bits": "clear_bits"}
+_LONGS = {"ino": "ino", "rootid": "root", "start": "start", "len": "len", "state": "ptr"}
+_FIELD = re.compile(r"field:.*?(\w+)(?:\[\d+\])?;\s*offset:(\d+);\s*size:(\d+);")
+_LOSSES = ("overrun", "commit overrun", "dropped events")
+
+
+class TracefsCapture:
+    """Records one file system through `instance`, a tracefs instance that the caller made and removes."""
+
+    method = "tracefs"
+
+    def __init__(self, fsid: str, instance: Path, scratch: Path) -> None:
+        self.bits = enumerators(("EXTENT_",))
+        self.owners = enumerators(("IO_TREE_",))
+        self._fsid = np.frombuffer(uuid.UUID(fsid).bytes, np.uint64)
+        self._instance = instance
+        self._formats = {name: _format(instance, name) for name in _EVENTS}
+        self._raw = scratch.open("w+b")
+        self._raw_path = scratch
+        self._page_cpus: list[int] = []
+        self._clock: list[tuple[int, int]] = []
+        self._failure: Exception | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
+        self._start()
+
+    def _start(self) -> None:
+        self._write("trace_clock", "counter")
+        self._write("buffer_size_kb", str(BUFFER_KIB))
+        for name in _EVENTS:
+            self._write(f"events/btrfs/{name}/enable", "1")
+        cpus = sorted((self._instance / "per_cpu").glob("cpu*"), key=lambda p: int(p.name[3:]))
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        self._pipes = {int(p.name[3:]): os.open(p / "trace_pipe_raw", flags) for p in cpus}
+        self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        self._thread.start()
+
+    def checkpoint(self, name: str) -> None:
+        """Do nothing: the trees cannot be read without BPF."""
+
+    def stop(self) -> Recording:
+        """Stop recording and return everything; raises InfrastructureError when the reader had died."""
+        self._write("tracing_on", "0")
+        self._stopping.set()
+        self._thread.join()
+        try:
+            if self._failure is not None:
+                raise InfrastructureError(f"the trace reader died: {self._failure}") from self._failure
+            self._drain()
+            return self._recording()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give everything back but the instance; harmless when done before."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if not self._raw.closed:
+            self._raw.close()
+            self._raw_path.unlink()
+            for pipe in self._pipes.values():
+                os.close(pipe)
+
+    def _recording(self) -> Recording:
+        self._raw.seek(0)
+        pages = np.fromfile(self._raw, np.uint8).reshape(-1, PAGE_BYTES)
+        records = self._records(decode_pages(pages))
+        events, _ = to_table(records, self._begin_ns)
+        facts = {
+            "clock": "counter; times are interpolated between reads of the buffer",
+            "ring_bytes": BUFFER_KIB << 10,
+            "bits": self.bits,
+            "owners": self.owners,
+        }
+        return Recording(self.method, events, (), self._lost(), facts)
+
+    def _records(self, payloads: Payloads) -> NDArray[Any]:
+        payloads = payloads.take(np.argsort(payloads.time, kind="stable"))
+        records = np.zeros(len(payloads.position), RECORD)
+        event_id = payloads.u16(0)
+        ours = np.zeros(len(records), bool)
+        for name, kind in _EVENTS.items():
+            number, fields = self._formats[name]
+            rows = np.flatnonzero(event_id == number)
+            self._fill(records, rows, kind, payloads.take(rows), fields)
+            is_ours = np.ones(len(rows), bool)
+            if kind <= Kind.CONVERT:
+                is_ours = self._is_ours(payloads.take(rows), fields)
+            ours[rows] = is_ours
+        records["pid"] = payloads.u32(4)
+        records["cpu"] = np.array(self._page_cpus, np.uint16)[payloads.page]
+        records["time_ns"] = self._times(payloads.time)
+        return _named_trees(_of_known_tasks(records, ours))
+
+    def _fill(
+        self,
+        records: NDArray[Any],
+        rows: NDArray[Any],
+        kind: Kind,
+        payloads: Payloads,
+        fields: dict[str, int],
+    ) -> None:
+        records["kind"][rows] = kind
+        for field, column in _WORDS.items():
+            if field in fields:
+                records[column][rows] = payloads.u32(fields[field])
+        for field, column in _LONGS.items():
+            if field in fields:
+                records[column][rows] = payloads.u64(fields[field])
+        if kind == Kind.CLEAR:
+            records["bits"][rows] = records["clear_bits"][rows]
+            records["clear_bits"][rows] = 0
+
+    def _is_ours(self, payloads: Payloads, fields: dict[str, int]) -> NDArray[np.bool_]:
+        halves = (payloads.u64(fields["fsid"]), payloads.u64(fields["fsid"] + 8))
+        owner = payloads.u32(fields["owner"])
+        return (
+            (halves[0] == self._fsid[0])
+            & (halves[1] == self._fsid[1])
+            & (owner == self.owners["IO_TREE_INODE_IO"])
+        )
+
+    def _times(self, counter: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        if not self._clock:
+            return np.full(len(counter), self._begin_ns, np.uint64)
+        seen, when = (np.array(column, np.float64) for column in zip(*self._clock, strict=True))
+        offsets = np.interp(counter.astype(np.float64), seen, when - self._begin_ns)
+        return (self._begin_ns + offsets.astype(np.int64)).astype(np.uint64)
+
+    def _lost(self) -> dict[str, int]:
+        lost = dict.fromkeys(_LOSSES, 0)
+        for cpu in self._pipes:
+            text = (self._instance / f"per_cpu/cpu{cpu}/stats").read_text()
+            stats = dict(line.split(": ") for line in text.splitlines())
+            for reason in _LOSSES:
+                lost[reason] += int(stats[reason])
+        return lost
+
+    def _drain_until_stopped(self) -> None:
+        try:
+            while not self._stopping.wait(POLL_S):
+                self._drain()
+        except Exception as error:
+            self._failure = error
+
+    def _drain(self) -> None:
+        newest = 0
+        for cpu, pipe in self._pipes.items():
+            while page := _read_page(pipe):
+                newest = max(newest, int.from_bytes(page[:8], "little"))
+                self._raw.write(page.ljust(PAGE_BYTES, b"\0"))
+                self._page_cpus.append(cpu)
+        if newest:
+            self._clock.append((newest, time.clock_gettime_ns(time.CLOCK_MONOTONIC)))
+
+    def _write(self, name: str, value: str) -> None:
+        try:
+            (self._instance / name).write_text(value)
+        except OSError as error:
+            raise InfrastructureError(f"tracefs refused {value!r} for {name}: {error.strerror}") from error
+
+
+def _of_known_tasks(records: NDArray[Any], ours: NDArray[np.bool_]) -> NDArray[Any]:
+    """Keep our operations, the allocations made in them, and all frees."""
+    latest, _ = latest_operation(records["pid"], records["kind"] <= Kind.CONVERT)
+    entries = np.flatnonzero(records["kind"] <= Kind.CONVERT)
+    alloc = records["kind"] == Kind.ALLOC
+    kept = ours.copy()
+    kept[alloc] = (latest[alloc] >= 0) & ours[entries[latest[alloc]]]
+    return records[kept]
+
+
+def _named_trees(records: NDArray[Any]) -> NDArray[Any]:
+    """Give each tree a number of its own in place of its address."""
+    rows = np.flatnonzero(records["kind"] <= Kind.CONVERT)
+    _, number = np.unique(records[["root", "ino"]][rows], return_inverse=True)
+    records["ptr"][rows] = number + 1
+    return records
+
+
+def _format(instance: Path, event: str) -> tuple[int, dict[str, int]]:
+    """Return an event's number and the offsets of its fields, from its format file."""
+    try:
+        text = (instance / "events/btrfs" / event / "format").read_text()
+    except FileNotFoundError:
+        raise UserError(f"this kernel has no tracepoint btrfs:{event}: use a kernel with btrfs") from None
+    number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
+    if number is None:
+        raise InfrastructureError(f"the format of btrfs:{event} has no ID")
+    return int(number[1]), {name: int(offset) for name, offset, _ in _FIELD.findall(text)}
+
+
+def _read_page(pipe: int) -> bytes:
+    try:
+        return os.read(pipe, PAGE_BYTES)
+    except BlockingIOError:
+        return b""

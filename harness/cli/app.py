@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The application: its commands, and what becomes of errors.
+
+Commands import what they need when they run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from harness.cli import clean, doctor, judge, listing, report, run, selftest
+from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
+
+__all__ = ["app", "main"]
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="iodiff",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Does this kernel's storage code still do what its design says?\n\n"
+    "iodiff sets up real btrfs on loop devices that it makes itself, drives it with fio, records what the "
+    "kernel did, replays the record through a reference model, and reports every difference.\n\n"
+    "Start with `./iodiff doctor`, then `./iodiff run`.",
+    epilog="Exit codes: 0 all PASS or SKIP, 1 any FAIL, 2 any UNDECIDED or lost infrastructure, "
+    "3 bad usage or environment.",
+)
+app.command("doctor")(doctor.doctor)
+app.command("list")(listing.list_cases)
+app.command("run")(run.run)
+app.command("judge")(judge.judge)
+app.command("report")(report.report)
+app.command("clean")(clean.clean)
+app.command("test", context_settings={"ignore_unknown_options": True})(selftest.selftest)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        _complain(error.format_message())
+        sys.exit(EXIT_USAGE)
+    except UserError as error:
+        _complain(str(error))
+        sys.exit(EXIT_USAGE)
+    except InfrastructureError as error:
+        _complain(str(error))
+        sys.exit(EXIT_UNDECIDED)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted; what was finished is kept")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _complain(message: str) -> None:
+    print(f"iodiff: {message}", file=sys.stderr)

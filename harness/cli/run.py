@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`iodiff run`."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import UserError
+
+__all__ = ["DEFAULT_WORK_ROOT", "run"]
+
+DEFAULT_WORK_ROOT = Path("/var/tmp/iodiff")
+
+
+def run(
+    cases: Annotated[list[str] | None, typer.Argument(metavar="[CASE]...", help="Cases by name.")] = None,
+    suite: Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress.")
+    ] = None,
+    kernel: Annotated[str, typer.Option(help="Kernel to run on; only `host` so far.")] = "host",
+    seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default results/RUN-ID.")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Empty or new directory for devices; default /var/tmp/iodiff/RUN-ID.")
+    ] = None,
+    capture: Annotated[
+        str, typer.Option(help="How to record: `bpf`, or `tracefs` (no tree addresses, no checkpoints).")
+    ] = "bpf",
+) -> int:
+    """Run cases on the real kernel, judge them, and write the reports.
+
+    Without arguments: the `quick` group of every suite.
+    """
+    from harness.cli.progress import ConsoleObserver, console
+    from harness.cli.report import write_reports
+    from harness.cli.selection import select
+    from harness.doctor import missing_for_run
+    from harness.runner import CAPTURES, RunPlan, new_run_id, run_cases
+
+    chosen = select(cases or (), suite or (), group or ())
+    if kernel != "host":
+        raise UserError(f"kernel {kernel!r}: only `host`, the running kernel, can be used so far")
+    if capture not in CAPTURES:
+        raise UserError(f"unknown capture {capture!r}: one of {', '.join(CAPTURES)}")
+    run_id = new_run_id()
+    work = (work or DEFAULT_WORK_ROOT / run_id).absolute()
+    if missing := missing_for_run(work):
+        raise UserError("; ".join(missing))
+    plan = RunPlan(
+        cases=chosen,
+        out=(out or Path("results") / run_id).absolute(),
+        work=work,
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+        capture=capture,
+        run_id=run_id,
+        groups=group or ([] if cases else ["quick"]),
+        suites=suite or [],
+    )
+    with ConsoleObserver(console(), len(chosen)) as observer:
+        try:
+            run_cases(plan, observer)
+        finally:
+            observer.stop()
+            if (plan.out / "run.json").exists():
+                code = write_reports(plan.out, plan.out)
+    return code

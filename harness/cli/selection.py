@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which cases a command means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.cases import Case
+from harness.errors import UserError
+
+__all__ = ["GROUPS", "all_cases", "select"]
+
+GROUPS = {
+    "quick": "the default: every area once, a few minutes",
+    "auto": "quick and the larger versions, for nightly runs",
+    "stress": "long and contended",
+}
+
+
+def all_cases() -> list[Case]:
+    """Return every case of every suite."""
+    from suites import extent_state
+
+    return list(extent_state.CASES)
+
+
+def select(names: Sequence[str], suites: Sequence[str], groups: Sequence[str]) -> list[Case]:
+    """Return the named cases, or those of `suites` and `groups` (quick when nothing is asked for).
+
+    Raises UserError for a suite, group or case that does not exist, with the nearest names.
+    """
+    cases = all_cases()
+    _check("suite", suites, {case.suite for case in cases})
+    _check("group", groups, set(GROUPS))
+    if names:
+        _check("case", names, {case.id for case in cases})
+        return [case for case in cases if case.id in names]
+    wanted = set(groups or ["quick"])
+    chosen = [c for c in cases if c.groups & wanted and (not suites or c.suite in suites)]
+    if not chosen:
+        raise UserError("no case is in both that suite and that group: see ./iodiff list")
+    return chosen
+
+
+def _check(what: str, given: Sequence[str], known: set[str]) -> None:
+    from difflib import get_close_matches
+
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 3, 0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "see ./iodiff list"
+            raise UserError(f"unknown {what} {name!r}: {hint}")

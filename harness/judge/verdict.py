@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a bundle to the verdict on its case."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+
+from harness.bundle import Bundle
+from harness.judge.extent_state import Judgement, judge_record
+from harness.judge.kernel_log import FAULTS, faults
+from harness.judge.timeline import timeline
+from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
+from reference.extent_state import ExtentIoTree
+
+__all__ = ["judge_bundle"]
+
+
+def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> CaseVerdict:
+    """Judge everything that `bundle` holds; evidence that is lost makes what rests on it UNDECIDED."""
+    begin = time.monotonic()
+    manifest = bundle.manifest
+    capture = manifest["capture"]
+    reasons = list(_reasons(bundle))
+    checks = [_capture_check(bundle)]
+    judgement: Judgement | None = None
+    if bundle.has("events.npz") and not capture["lost"]:
+        judgement = judge_record(bundle, model)
+        checks += judgement.checks
+    checks += [_log_check(bundle), *_data_checks(bundle)]
+    verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
+    return CaseVerdict(
+        case=manifest["case"]["id"],
+        suite=manifest["case"]["suite"],
+        verdict=worst(verdicts),
+        checks=tuple(checks),
+        reasons=tuple(reasons),
+        events=capture["events"],
+        lost=capture["lost"],
+        seed=manifest["seed"],
+        repeat=f"./iodiff run --seed {manifest['seed']} {manifest['case']['id']}",
+        judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
+        judged_s=round(time.monotonic() - begin, 3),
+        notes=judgement.notes if judgement else (),
+        timeline=timeline(judgement.record) if judgement else {},
+    )
+
+
+def _reasons(bundle: Bundle) -> Iterator[str]:
+    if bundle.manifest["error"]:
+        yield f"the recording broke off: {bundle.manifest['error']}"
+    for name, count in bundle.manifest["capture"]["lost_reasons"].items():
+        if count:
+            yield f"{count:,} events lost ({name}): the model cannot be held against the rest"
+
+
+def _capture_check(bundle: Bundle) -> Check:
+    """Every event fired was recorded."""
+    capture = bundle.manifest["capture"]
+    if capture["lost"]:
+        detail = f"{capture['lost']:,} events lost"
+        return Check("events recorded", Verdict.UNDECIDED, capture["events"], 0, detail)
+    return Check.of("events recorded", capture["events"], 0)
+
+
+def _log_check(bundle: Bundle) -> Check:
+    """The kernel reported no fault of its own while the case ran."""
+    lines = bundle.text("dmesg.txt").splitlines()
+    found = faults(lines)
+    first = (
+        Difference(summary=f"{found[0][0]}: {found[0][1]}", kernel=tuple(t for _, t in found))
+        if found
+        else None
+    )
+    if bundle.manifest["dmesg_overrun"]:
+        return Check("kernel log", Verdict.UNDECIDED, len(lines), len(found), "lines were overwritten", first)
+    return Check.of(
+        "kernel log", len(lines) * len(FAULTS), len(found), detail=f"{len(lines)} lines", first=first
+    )
+
+
+def _data_checks(bundle: Bundle) -> Iterator[Check]:
+    """What the workload wrote was read back as written; only cases that verify data have this check."""
+    mismatch = bundle.manifest["data_mismatch"]
+    verifications = bundle.manifest["data_verifications"]
+    if mismatch:
+        yield Check("data", Verdict.FAIL, verifications, 1, mismatch, Difference(summary=mismatch))
+    elif verifications:
+        yield Check.of("data", verifications, 0, detail="verifying steps")

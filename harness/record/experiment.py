@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The experiment that a case function works on: a mounted file system, under capture, with an op log."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.bundle import BundleWriter
+from harness.capture import Capture
+from harness.errors import InfrastructureError
+from harness.fio import FioJob, FioResult, run_fio
+from harness.taskstats import ExitAccounting
+from loopdevs import BtrfsFilesystem, Workspace
+
+__all__ = ["LiveExperiment"]
+
+
+class LiveExperiment:
+    """Implements `harness.cases.Experiment` on real devices."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        filesystem: BtrfsFilesystem,
+        capture: Capture,
+        writer: BundleWriter,
+        seed: int,
+        name: str,
+        deadline_s: float,
+    ) -> None:
+        self.mount = filesystem.mountpoint
+        self.seed = seed
+        self.rng = random.Random(f"{seed} {name}")
+        self.steps: list[dict[str, Any]] = []
+        self.taskstats: list[dict[str, Any]] = []
+        self._workspace = workspace
+        self._filesystem = filesystem
+        self._capture = capture
+        self._writer = writer
+        self._begin_ns = time.monotonic_ns()
+        self._deadline_s = deadline_s
+
+    def fio(self, job: FioJob) -> FioResult:
+        """See `Experiment.fio`."""
+        output = self._writer.file(f"fio/{len(self.taskstats):02}-{job.name}.json")
+        pids: list[int] = []
+
+        def on_start(pid: int) -> None:
+            pids.append(pid)
+            self._workspace.process_group(pid)
+
+        with ExitAccounting() as accounting:
+            try:
+                result: FioResult = self._logged(
+                    "fio",
+                    {"job": job.name, "file": output.stem},
+                    lambda: run_fio(job, self.mount, output, timeout_s=self._left(), on_start=on_start),
+                    _fio_text,
+                )
+            finally:
+                self.taskstats.append(accounting.report(job.name, pids[0]) if pids else {"job": job.name})
+        return result
+
+    def btrfs(self, *arguments: str | Path) -> str:
+        """See `Experiment.btrfs`."""
+        command = ["btrfs", *map(str, arguments)]
+        return str(self._logged("btrfs", {"command": " ".join(command)}, lambda: self._tool(command)))
+
+    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """See `Experiment.step`."""
+        return self._logged(name, {"arguments": [_text(a) for a in arguments]}, lambda: function(*arguments))
+
+    def checkpoint(self, name: str) -> None:
+        """See `Experiment.checkpoint`."""
+        self._logged("checkpoint", {"name": name}, lambda: self._capture.checkpoint(name))
+
+    def sync(self) -> None:
+        """See `Experiment.sync`."""
+        self._logged("sync", {}, lambda: self._tool(["sync", "--file-system", str(self.mount)]))
+
+    def remount(self, options: Sequence[str] = ()) -> None:
+        """See `Experiment.remount`."""
+        self._logged("umount", {}, self._filesystem.umount)
+        self._logged(
+            "mount", {"options": list(options)}, lambda: self._filesystem.mount(tuple(options) or None)
+        )
+
+    def _left(self) -> float:
+        left = self._deadline_s - (time.monotonic_ns() - self._begin_ns) / 1e9
+        if left <= 0:
+            raise InfrastructureError(f"the case did not end within {self._deadline_s:.0f} s")
+        return left
+
+    def _logged(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        function: Callable[[], Any],
+        describe: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        self._left()
+        entry = {"name": name, "begin_ns": time.monotonic_ns() - self._begin_ns, "arguments": arguments}
+        self.steps.append(entry)
+        try:
+            result = function()
+        except Exception as error:
+            entry["result"] = f"{type(error).__name__}: {error}"
+            raise
+        else:
+            entry["result"] = (describe or _text)(result)
+            return result
+        finally:
+            entry["end_ns"] = time.monotonic_ns() - self._begin_ns
+
+    def _tool(self, command: list[str]) -> str:
+        try:
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                timeout=self._left(),
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            raise InfrastructureError(f"{' '.join(command[:3])} did not end in time") from None
+        if done.returncode:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no message"]
+            raise InfrastructureError(f"{' '.join(command)} failed: {last[0]}")
+        return done.stdout
+
+
+def _text(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    text = os.fspath(value) if isinstance(value, Path) else str(value)
+    return text if len(text) <= 400 else text[:400] + "…"
+
+
+def _fio_text(result: FioResult) -> str:
+    return f"{len(result.jobs)} job(s)"

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Facts about the machine, its kernel and its tools that go into every bundle."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+__all__ = ["kernel_facts", "machine_facts", "tool_versions"]
+
+_VERSION_COMMANDS = {
+    "fio": ["fio", "--version"],
+    "btrfs-progs": ["btrfs", "--version"],
+    "clang": ["clang", "--version"],
+}
+
+
+def kernel_facts() -> dict[str, Any]:
+    """Release, version and configuration digest of the running kernel."""
+    system = os.uname()
+    return {
+        "release": system.release,
+        "version": system.version,
+        "config_sha256": _config_digest(system.release),
+        "source": "host",
+    }
+
+
+def machine_facts() -> dict[str, Any]:
+    """CPUs, memory (bytes), architecture and whether the machine is virtual."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    return {
+        "cpus": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "arch": platform.machine(),
+        "virtual": " hypervisor" in cpuinfo,
+    }
+
+
+def tool_versions() -> dict[str, str]:
+    """First line of what each tool says of its version; tools that are missing are left out."""
+    versions = {"python": platform.python_version()}
+    for name, command in _VERSION_COMMANDS.items():
+        if shutil.which(command[0]):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+            versions[name] = (done.stdout.splitlines() or ["unknown"])[0]
+    return versions
+
+
+def _config_digest(release: str) -> str | None:
+    compressed, plain = Path("/proc/config.gz"), Path(f"/boot/config-{release}")
+    if compressed.exists():
+        text = gzip.decompress(compressed.read_bytes())
+    elif plain.exists():
+        text = plain.read_bytes()
+    else:
+        return None
+    return hashlib.sha256(text).hexdigest()

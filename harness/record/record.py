@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Records one case: devices, capture, workload, and the bundle written at the end."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from harness.bundle import Bundle, BundleWriter
+from harness.capture import Capture, Recording
+from harness.capture.checkpoints import save_checkpoints
+from harness.cases import Case
+from harness.errors import InfrastructureError, UserError
+from harness.fileops import DataMismatchError
+from harness.record.experiment import LiveExperiment
+from harness.record.host import kernel_facts, machine_facts, tool_versions
+from harness.record.kmsg import KernelLog
+from harness.record.layout import device_counters, filesystem_layout
+from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
+
+__all__ = ["CaptureFactory", "record_case"]
+
+CaptureFactory = Callable[[str, Path], Capture]
+"""Starts a capture of the file system with this fsid, with a scratch file to use."""
+
+
+@dataclass
+class _Evidence:
+    """What is known of a case besides its files, filled in while it runs."""
+
+    begin: float = field(default_factory=time.monotonic)
+    started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
+    error: str | None = None
+    mismatch: str | None = None
+    recording: Recording | None = None
+    layout: list[dict[str, Any]] = field(default_factory=list)
+    counters: dict[str, Any] = field(default_factory=dict)
+    overrun: int = 0
+
+
+def record_case(
+    case: Case, seed: int, run_id: str, folder: Path, workspace: Workspace, start_capture: CaptureFactory
+) -> Bundle:
+    """Run `case` and return its bundle in `folder` (which must not exist).
+
+    What breaks off the workload (a deadline, a tool that died) is written into the bundle's `error`, wrong
+    data into `data_mismatch`. Raises UserError, and leaves no folder, when the environment cannot run it.
+    """
+    writer = BundleWriter(folder)
+    try:
+        return _record(case, seed, run_id, writer, workspace, start_capture)
+    except LoopdevsError as error:
+        shutil.rmtree(folder)
+        raise UserError(str(error)) from error
+    except OSError as error:
+        shutil.rmtree(folder)
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"{folder.parent}: no space left: nothing of {case.id} was kept") from error
+        raise
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def _record(
+    case: Case,
+    seed: int,
+    run_id: str,
+    writer: BundleWriter,
+    workspace: Workspace,
+    start_capture: CaptureFactory,
+) -> Bundle:
+    evidence = _Evidence()
+    log = KernelLog()
+    try:
+        with workspace.btrfs(case.layout) as filesystem:
+            experiment = _experiment(case, seed, writer, workspace, filesystem, start_capture, evidence)
+            direct_io, fsid = filesystem.direct_io, filesystem.fsid
+        lines = log.read()
+    finally:
+        evidence.overrun = log.overrun
+        log.close()
+    writer.add_json("steps.json", experiment.steps)
+    writer.add_json("taskstats.json", experiment.taskstats)
+    writer.add_json("layout.json", evidence.layout)
+    writer.add_json("devices.json", evidence.counters)
+    writer.add_text("dmesg.txt", "".join(line + "\n" for line in lines))
+    recording = evidence.recording
+    if recording is not None:
+        writer.add_table("events.npz", recording.events)
+        save_checkpoints(writer, recording.checkpoints)
+    facts = _facts(case, seed, run_id, evidence)
+    facts["devices"] = _device_facts(case, direct_io, fsid)
+    return writer.finish(facts)
+
+
+def _experiment(
+    case: Case,
+    seed: int,
+    writer: BundleWriter,
+    workspace: Workspace,
+    filesystem: BtrfsFilesystem,
+    start_capture: CaptureFactory,
+    evidence: _Evidence,
+) -> LiveExperiment:
+    capture = start_capture(filesystem.fsid, workspace.path("events.raw"))
+    try:
+        experiment = LiveExperiment(workspace, filesystem, capture, writer, seed, case.id, case.deadline_s)
+        evidence.counters["before"] = device_counters(filesystem.devices)
+        filesystem.mount()
+        try:
+            with _deadline(case.deadline_s):
+                case.run(experiment)
+        except DataMismatchError as error:
+            evidence.mismatch = str(error)
+        except InfrastructureError as error:
+            evidence.error = str(error)
+        evidence.layout = filesystem_layout(filesystem.mountpoint)
+        filesystem.umount()
+        evidence.counters["after"] = device_counters(filesystem.devices)
+        evidence.recording = _recording(capture, evidence)
+    finally:
+        capture.close()
+    return experiment
+
+
+def _recording(capture: Capture, evidence: _Evidence) -> Recording | None:
+    try:
+        return capture.stop()
+    except InfrastructureError as error:
+        evidence.error = evidence.error or str(error)
+        return None
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise InfrastructureError in the main thread after `seconds`, whatever it does then."""
+
+    def expire(_signal: int, _frame: FrameType | None) -> None:
+        raise InfrastructureError(f"the case did not end within {seconds:.0f} s")
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _facts(case: Case, seed: int, run_id: str, evidence: _Evidence) -> dict[str, Any]:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "run_id": run_id,
+        "case": {
+            "id": case.id,
+            "suite": case.suite,
+            "title": case.title,
+            "groups": sorted(case.groups),
+        },
+        "seed": seed,
+        "kernel": kernel_facts(),
+        "machine": machine_facts(),
+        "tools": tool_versions(),
+        "capture": _capture_facts(evidence.recording),
+        "started": evidence.started.isoformat(timespec="seconds"),
+        "wall_s": round(time.monotonic() - evidence.begin, 3),
+        "cpu_s": round(time.process_time() + usage.ru_utime + usage.ru_stime, 3),
+        "error": evidence.error,
+        "data_mismatch": evidence.mismatch,
+        "dmesg_overrun": evidence.overrun,
+    }
+
+
+def _capture_facts(recording: Recording | None) -> dict[str, Any]:
+    if recording is None:
+        return {"method": None, "events": 0, "lost": 0, "lost_reasons": {}}
+    return {
+        "method": recording.method,
+        "events": len(recording.events["kind"]),
+        "lost": sum(recording.lost.values()),
+        "lost_reasons": recording.lost,
+        **recording.facts,
+    }
+
+
+def _device_facts(case: Case, direct_io: bool, fsid: str) -> dict[str, Any]:
+    layout = case.layout
+    return {
+        "count": layout.devices,
+        "size_bytes": layout.size_bytes,
+        "data": layout.data,
+        "metadata": layout.metadata,
+        "mkfs_options": list(layout.mkfs_options),
+        "mount_options": list(layout.mount_options),
+        "direct_io": direct_io,
+        "fsid": fsid,
+    }
