@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.bundle import Bundle, Table
 from harness.capture.checkpoints import Checkpoint, load_checkpoints
@@ -18,8 +17,10 @@ from harness.judge.findings import (
     elsewhere_freed,
     lock_findings,
     state_findings,
+    wrong_operations,
 )
 from harness.judge.operations import NONE, Operations, States, group
+from harness.judge.reorder import Reordering
 from harness.judge.replay import Outcome, Replay, TreeFactory
 from harness.judge.steps import Steps, activations
 from harness.verdicts import Check, Verdict
@@ -27,8 +28,7 @@ from reference.extent_state import BitLayout, ExtentIoTree
 
 __all__ = ["Judgement", "ReplayedRecord", "judge_record"]
 
-# Releases that follow an operation on the same tree show only as differences of a first replay; the next
-# one knows them. More rounds than this mean real differences.
+# Rounds of finding releases; more than this mean real differences.
 _ROUNDS = 4
 
 
@@ -44,6 +44,8 @@ class ReplayedRecord:
     steps: Steps
     outcome: Outcome
     new_tree: TreeFactory
+    moved: int
+    """How often contending operations were applied in another order than they allocated."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def judge_record(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ju
     record = _replayed(bundle, model)
     findings = state_findings(record.operations, record.states, record.outcome)
     checks = [
-        _operations_check(record, findings),
+        _operations_check(record),
         _states_check(record, findings),
         _locks_check(record),
     ]
@@ -74,36 +76,48 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
     bits = BitLayout.from_names(bundle.manifest["capture"]["bits"])
     operations, states = group(events)
     checkpoints = load_checkpoints(bundle)
-    probes = elsewhere_freed(operations, states)
 
     def new_tree() -> ExtentIoTree:
         return model(bits)
 
+    steps, outcome = _with_releases(operations, states, [c.at_event for c in checkpoints], new_tree)
+    reordering = Reordering(events, operations, states, new_tree)
+    wrong = wrong_operations(operations, states, outcome)
+    if len(wrong):
+        steps = reordering.explain(steps, wrong)
+        outcome = _replay(operations, states, steps, new_tree)
+    return ReplayedRecord(
+        events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering.moved
+    )
+
+
+def _with_releases(
+    operations: Operations, states: States, checkpoints: list[int], new_tree: TreeFactory
+) -> tuple[Steps, Outcome]:
+    """Replay until every release is known: those after an operation on the same tree show as differences."""
+    probes = elsewhere_freed(operations, states)
     for _ in range(_ROUNDS):
-        steps = Steps.of(operations, states, probes, [c.at_event for c in checkpoints])
-        replay = Replay(operations, states, new_tree)
-        replay.run(steps)
-        found = state_findings(operations, states, replay.outcome)
+        steps = Steps.of(operations, states, probes, checkpoints)
+        outcome = _replay(operations, states, steps, new_tree)
+        found = state_findings(operations, states, outcome)
         more = np.union1d(probes, np.concatenate((found.dropped, found.early)))
         if len(more) == len(probes):
             break
         probes = more
-    return ReplayedRecord(events, bits, operations, states, checkpoints, steps, replay.outcome, new_tree)
+    return steps, outcome
 
 
-def _operations_check(record: ReplayedRecord, findings: StateFindings) -> Check:
+def _replay(operations: Operations, states: States, steps: Steps, new_tree: TreeFactory) -> Outcome:
+    replay = Replay(operations, states, new_tree)
+    replay.run(steps)
+    return replay.outcome
+
+
+def _operations_check(record: ReplayedRecord) -> Check:
     """Each operation put to use, merged and cleared exactly the states that the model says."""
-    short = np.array(sorted(record.outcome.short), np.int64)
-    wrong = np.union1d(_operations_of(record, findings), short)
+    wrong = wrong_operations(record.operations, record.states, record.outcome)
     first = explain_operation(record, int(wrong[0])) if len(wrong) else None
     return Check.of("operations", len(record.operations), len(wrong), first=first)
-
-
-def _operations_of(record: ReplayedRecord, findings: StateFindings) -> NDArray[np.int64]:
-    """The operations to which differing states belong: those that erased them, else those that made them."""
-    states = np.concatenate((findings.kept, findings.dropped, findings.early, findings.leaked))
-    erased_by = np.array(record.outcome.erased_by, np.int64)[states]
-    return np.unique(np.where(erased_by >= 0, erased_by, record.states.operation[states]))
 
 
 def _states_check(record: ReplayedRecord, findings: StateFindings) -> Check:
@@ -153,6 +167,8 @@ def _notes(bundle: Bundle, record: ReplayedRecord) -> list[str]:
         f"{outcome.releases:,} trees were released as a whole",
         f"{waited:,} operations had events of other tasks between their entry and their allocation",
     ]
+    if record.moved:
+        notes.append(f"{record.moved:,} contending operations were faster than their allocations stand")
     if without:
         notes.append(f"{without:,} operations ran without a preallocation and were applied at their entry")
     if foreign := bundle.manifest["capture"].get("foreign_frees"):

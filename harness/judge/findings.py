@@ -15,7 +15,14 @@ from harness.capture.records import Kind
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import Outcome
 
-__all__ = ["StateFindings", "deferred_frees", "elsewhere_freed", "lock_findings", "state_findings"]
+__all__ = [
+    "StateFindings",
+    "deferred_frees",
+    "elsewhere_freed",
+    "lock_findings",
+    "state_findings",
+    "wrong_operations",
+]
 
 Index = NDArray[np.int64]
 
@@ -55,6 +62,16 @@ def state_findings(operations: Operations, states: States, outcome: Outcome) -> 
         early=np.flatnonzero(erased & freed & (states.free_event < erased_event)),
         leaked=np.flatnonzero(erased & ~freed),
     )
+
+
+def wrong_operations(operations: Operations, states: States, outcome: Outcome) -> Index:
+    """Operations that differ: that put to use, took out or left over another state than the kernel did."""
+    found = state_findings(operations, states, outcome)
+    concerned = np.concatenate((found.kept, found.dropped, found.early, found.leaked))
+    erased_by = np.array(outcome.erased_by, np.int64)[concerned]
+    # A state's difference belongs to the operation that erased it, else to the one that made it.
+    of_states = np.where(erased_by >= 0, erased_by, states.operation[concerned])
+    return np.union1d(of_states, np.array(sorted(outcome.short), np.int64))
 
 
 def elsewhere_freed(operations: Operations, states: States) -> Index:

@@ -20,12 +20,14 @@ from harness.judge.operations import NONE, Operations, States
 from harness.judge.steps import Step, Steps
 from reference.extent_state import FAILED, ExtentIoTree
 
-__all__ = ["RELEASED", "Outcome", "Replay", "Snapshot", "TreeFactory"]
+__all__ = ["RELEASED", "Outcome", "Replay", "Row", "Snapshot", "TreeFactory", "TreeReplay"]
 
 RELEASED = -2
 """In `Outcome.erased_by`: the state's tree was released as a whole."""
 
 TreeFactory = Callable[[], ExtentIoTree]
+Row = tuple[int, int, int, int, int, int, int, int]
+"""A step: kind, subject, supply, parts (see `Steps`), and start, end, bits, clear_bits of an operation."""
 Snapshot = list[tuple[int, int, int, int]]
 """(start, end, bits, identity) of every state of a tree, in order."""
 
@@ -47,6 +49,57 @@ class Outcome:
     """(checkpoint, tree) -> contents."""
 
 
+class TreeReplay:
+    """One tree to which operations are applied, a step at a time."""
+
+    def __init__(self, tree: ExtentIoTree, several: dict[int, list[int]]) -> None:
+        self.tree = tree
+        self._several = several
+        self._paused: dict[int, tuple[int, list[int]]] = {}
+        self._section = {Kind.SET: tree.set_section, Kind.CLEAR: tree.clear_section}
+
+    def copy(self) -> TreeReplay:
+        """Return an independent copy, to try another order on."""
+        twin = TreeReplay(self.tree.copy(), self._several)
+        twin._paused = dict(self._paused)
+        return twin
+
+    def apply(self, row: Row) -> int:
+        """Apply an operation, or the part of it up to its next allocation; return what its last section did.
+
+        The tree's `supply`, `erased` and `unsupplied` tell what became of its states until they are emptied.
+        """
+        kind, subject, ident, parts, position, end, bits, clear_bits = row
+        supply = self.tree.supply
+        kept = NONE
+        if ident != NONE:
+            supply.append(ident)
+        else:
+            position, kept = self._resume(subject, parts, position)
+        if kind == Kind.CONVERT:
+            section = self.tree.convert_section
+            while position >= 0 and len(supply) > kept:
+                position = section(position, end, bits, clear_bits)
+        else:
+            plain_section = self._section[kind]
+            while position >= 0 and len(supply) > kept:
+                position = plain_section(position, end, bits)
+        if parts:
+            # What it allocated under the lock it has used already, though it stands in a later step.
+            self._paused[subject] = position, supply.copy() if position >= 0 else []
+        if position >= 0:
+            supply.clear()
+        return position
+
+    def _resume(self, subject: int, parts: int, start: int) -> tuple[int, int]:
+        """Take up an operation with several allocations: where it goes on, and when it must stop again."""
+        idents = self._several.get(subject, [])
+        position, supply = self._paused.pop(subject, (start, idents[::-1]))
+        self.tree.supply[:] = supply
+        # It drops the lock to allocate again when only what it allocates later is left of its supply.
+        return position, len(idents) - parts if parts else NONE
+
+
 class Replay:
     """A record being applied to models made by `new_tree`."""
 
@@ -61,42 +114,43 @@ class Replay:
         tree = self.new_tree()
         bounds = np.flatnonzero(np.diff(steps.tree, prepend=~steps.tree[:1])).tolist()
         for first, last in zip(bounds, [*bounds[1:], len(steps.tree)], strict=True):
-            end = last if until is None else first + int(np.searchsorted(steps.event[first:last], until))
+            end = last if until is None else first + int(np.count_nonzero(steps.event[first:last] < until))
             tree = self.new_tree()
             self._run_tree(tree, steps, first, end)
         return tree
 
+    def rows(self, steps: Steps, first: int, last: int) -> Iterator[Row]:
+        """Yield the steps first..last-1 as plain rows."""
+        part = slice(first, last)
+        kinds, subjects = steps.kind[part], steps.subject[part]
+        operation = np.where(kinds < Step.PROBE, subjects, 0)
+        ops = self.operations
+        return zip(
+            kinds.tolist(),
+            subjects.tolist(),
+            steps.supply[part].tolist(),
+            steps.parts[part].tolist(),
+            ops.start[operation].tolist(),
+            ops.end[operation].tolist(),
+            ops.bits[operation].tolist(),
+            ops.clear_bits[operation].tolist(),
+            strict=True,
+        )
+
     def _run_tree(self, tree: ExtentIoTree, steps: Steps, first: int, last: int) -> None:
-        outcome = self.outcome
         supply, erased = tree.supply, tree.erased
-        sections = {Kind.SET: tree.set_section, Kind.CLEAR: tree.clear_section}
-        convert, convert_section = int(Kind.CONVERT), tree.convert_section
-        paused: dict[int, tuple[int, list[int]]] = {}
-        for kind, subject, ident, parts, start, end, bits, clear_bits in self._rows(steps, first, last):
-            position = start
-            if ident != NONE:
-                supply.append(ident)
-            elif kind >= Step.PROBE:
-                self._look(tree, kind, subject, int(steps.tree[first]))
+        replay = TreeReplay(tree, steps.several)
+        apply = replay.apply
+        failed_start = self.outcome.failed_start
+        address = int(steps.tree[first])
+        for row in self.rows(steps, first, last):
+            if row[0] >= Step.PROBE:
+                self.look(tree, row[0], row[1], address)
                 continue
-            elif subject in paused:
-                position, supply[:] = paused.pop(subject)
-            else:
-                supply[:] = reversed(steps.several.get(subject, ()))
-            # The supply shrinks to `kept` when the kernel has to drop the lock and allocate again.
-            kept = len(steps.several[subject]) - parts if parts else NONE
-            while position >= 0 and len(supply) != kept:
-                if kind == convert:
-                    position = convert_section(position, end, bits, clear_bits)
-                else:
-                    position = sections[kind](position, end, bits)
-            if position >= 0:
-                paused[subject] = position, supply.copy()
-                supply.clear()
-            elif position == FAILED:
-                outcome.failed_start[subject] = tree.failed_start
+            if apply(row) == FAILED:
+                failed_start[row[1]] = tree.failed_start
             if supply or erased or tree.unsupplied:
-                self._account(tree, subject)
+                self._account(tree, row[1])
 
     def _account(self, tree: ExtentIoTree, operation: int) -> None:
         """Note which states an operation left over, took out of the tree, or was short of."""
@@ -110,26 +164,8 @@ class Replay:
         tree.erased.clear()
         tree.unsupplied = 0
 
-    def _rows(self, steps: Steps, first: int, last: int) -> Iterator[tuple[int, ...]]:
-        part = slice(first, last)
-        kinds, subjects = steps.kind[part], steps.subject[part]
-        operation = np.where(kinds < Step.PROBE, subjects, 0)
-        columns = (
-            self.operations.start,
-            self.operations.end,
-            self.operations.bits,
-            self.operations.clear_bits,
-        )
-        return zip(
-            kinds.tolist(),
-            subjects.tolist(),
-            steps.supply[part].tolist(),
-            steps.parts[part].tolist(),
-            *(column[operation].tolist() for column in columns),
-            strict=True,
-        )
-
-    def _look(self, tree: ExtentIoTree, kind: int, subject: int, address: int) -> None:
+    def look(self, tree: ExtentIoTree, kind: int, subject: int, address: int) -> None:
+        """Take a checkpoint, or see whether the tree is being released."""
         if kind == Step.CHECKPOINT:
             self.outcome.snapshots[subject, address] = tree.states()
         else:

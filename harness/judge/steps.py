@@ -82,11 +82,20 @@ class Steps:
         order = np.lexsort((kind != Step.CHECKPOINT, event, tree))
         return cls._joined(tree[order], event[order], kind[order], subject[order], supply[order])
 
-    def only(self, tree: int) -> Steps:
-        """Return the steps of one tree."""
-        rows = self.tree == tree
+    def rows(self, rows: NDArray[Any]) -> Steps:
+        """Return some of the steps, in the order of `rows`."""
         columns = (self.tree, self.event, self.kind, self.subject, self.supply, self.parts)
         return Steps(*(column[rows] for column in columns), self.several)
+
+    def only(self, tree: int) -> Steps:
+        """Return the steps of one tree."""
+        return self.rows(self.tree == tree)
+
+    def reordered(self, rows: Index, order: Index) -> Steps:
+        """Return the steps with those of `rows` in the order `order`."""
+        all_rows = np.arange(len(self.tree))
+        all_rows[rows] = order
+        return self.rows(all_rows)
 
     @classmethod
     def _joined(
