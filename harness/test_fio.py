@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -151,6 +154,23 @@ def test_fio_is_ended_when_the_harness_is_interrupted(
     with pytest.raises(KeyboardInterrupt):
         run_fio(FioJob("j", {"w": {}}), tmp_path, tmp_path / "j.json", timeout_s=60, on_start=interrupt)
     assert not is_running(started[0])
+
+
+def test_fio_ends_with_a_harness_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    put_fio_in_path(tmp_path, monkeypatch, f"echo $$ > {ready}; exec sleep 600")
+    program = (
+        "import sys; from pathlib import Path; from harness.fio import FioJob, run_fio;"
+        "d = Path(sys.argv[1]); run_fio(FioJob('j', {'w': {}}), d, d / 'j.json', timeout_s=600)"
+    )
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=root) as harness:
+        fio = os.pidfd_open(int(ready.read_text()))
+        harness.kill()
+    ended, _, _ = select.select([fio], [], [], 60)
+    os.close(fio)
+    assert ended
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,8 @@ class RecordingExperiment:
         return "devid 1\nNo balance found\n"
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
-        self.asked.append(f"{name} {[a for a in arguments if isinstance(a, str | int | Path)]}")
+        assert all(isinstance(a, str | int | Path) for a in arguments), "the log of steps is JSON"
+        self.asked.append(f"{name} {arguments}")
         return {"errors": 0, "bytes": 0} if name == "scrub" else None
 
     def checkpoint(self, name: str) -> None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from functools import partial
+from pathlib import Path
 
 from harness import fileops
 from harness.cases import Experiment
@@ -105,19 +107,21 @@ def quotas(exp: Experiment, mib: int) -> None:
         "direct": {"rw": "randwrite", "direct": 1, "verify": "crc32c"},
     }
     run_jobs(exp, "quota", jobs, size=f"{mib}m")
-    exp.step("over the limit", _refused_by_quota, exp, 8 * mib)
+    exp.step("over the limit", _refused_by_quota, volume / "too-much", 8 * mib)
     exp.sync()
     file.verify()
     exp.btrfs("quota", "rescan", "-w", exp.mount)
     exp.checkpoint("synced")
 
 
-def _refused_by_quota(exp: Experiment, mib: int) -> bool:
+def _refused_by_quota(path: Path, mib: int) -> bool:
     # Written in parts, so that the refusal comes amid reserved ranges.
     for part in range(mib):
         try:
-            fileops.write(exp.mount / "limited" / "too-much", part * MIB, MIB, part)
-        except OSError:
+            fileops.write(path, part * MIB, MIB, part)
+        except OSError as error:
+            if error.errno != errno.EDQUOT:
+                raise
             return True
     return False
 
@@ -221,7 +225,7 @@ def eviction(exp: Experiment, files: int) -> None:
             exp.step("fsync", fileops.fsync, path)
     exp.checkpoint("written")
     for number in range(files):
-        exp.step("unlink", (exp.mount / f"short-lived-{number}").unlink)
+        exp.step("unlink", Path.unlink, exp.mount / f"short-lived-{number}")
         if number == files // 2:
             exp.sync()
             exp.checkpoint("half deleted")
