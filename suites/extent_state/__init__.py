@@ -1,2 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cases for the extent-state tree (btrfs extent-io-tree)."""
+
+from __future__ import annotations
+
+from suites.extent_state import file_io, ranges, volumes
+
+__all__ = ["CASES"]
+
+CASES = (*file_io.CASES, *ranges.CASES, *volumes.CASES)
+"""Every case of the suite."""
