@@ -39,6 +39,7 @@ class StateIndex:
         return len(self.by_start)
 
     def __bool__(self) -> bool:
+        # An empty tree is a tree: `trees.get(pointer) or ...` must not take it for a missing one.
         return True
 
     def __iter__(self) -> Iterator[ExtentState]:

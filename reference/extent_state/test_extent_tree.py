@@ -417,6 +417,7 @@ def test_release_frees_children_first() -> None:
     tree.release()
     assert tree.erased == [1, 4, 3, 2]
     assert len(tree) == 0
+    assert tree, "an empty tree is not false"
     tree.validate()
 
 
