@@ -154,7 +154,7 @@ class ExtentIoTree(Queries):
     def clear_section(self, start: int, end: int, bits: int) -> int:
         """Clear `bits` from `start` on until the kernel would drop the lock.
 
-        In C: `btrfs_clear_extent_bit_changeset`; `__clear_extent_bit` up to 6.15.
+        In C: `btrfs_clear_extent_bit_changeset`; `__clear_extent_bit` in 6.12.
 
         Returns where the next section starts, or DONE.
 
