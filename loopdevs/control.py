@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""btrfs's memory of the devices it was shown."""
+"""What btrfs knows of a device: where it is mounted, and that it was shown it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,27 @@ from pathlib import Path
 
 from loopdevs.deadline import Deadline, retry_while_busy
 from loopdevs.errors import LoopdevsError
+from loopdevs.mounts import mounts
 
-__all__ = ["forget_device"]
+__all__ = ["forget_device", "where_mounted"]
 
 CONTROL = Path("/dev/btrfs-control")
+SYSFS = Path("/sys/fs/btrfs")
 # include/uapi/linux/btrfs.h; what `btrfs device scan --forget` calls
 BTRFS_IOC_FORGET_DEV = 0x50009405
 # struct btrfs_ioctl_vol_args: fd, name
 VOL_ARGS = struct.Struct("=q4088s")
+
+
+def where_mounted(device: Path) -> list[Path]:
+    """Return the mount points of every file system on `device`.
+
+    A btrfs of several devices shows only one as its source; sysfs lists the others.
+    """
+    members = {device.name}
+    for link in SYSFS.glob(f"*/devices/{device.name}"):
+        members |= {other.name for other in link.parent.iterdir()}
+    return [m.point for m in mounts() if m.source in {f"/dev/{name}" for name in members}]
 
 
 def forget_device(device: Path, deadline: Deadline) -> bool:

@@ -60,11 +60,12 @@ class Ledger:
         run_tool(name, arguments, self._lock)
 
     def undo(self, entries: Sequence[Entry], deadline_s: float = UNDO_DEADLINE_S) -> CleanReport:
-        """Undo some of the entries; LoopdevsError names all that is left."""
+        """Undo some of the entries; LoopdevsError gives the first failure, which the others follow from."""
         scene = Scene.of(self.directory, self.marker, self.entries)
         report = undo_all(entries, scene, Deadline(deadline_s))
         if report.failed:
-            raise LoopdevsError("; ".join(report.failed))
+            more = f" ({len(report.failed)} things are left)" if len(report.failed) > 1 else ""
+            raise LoopdevsError(report.failed[0] + more)
         return report
 
     @contextmanager

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loopdevs.control import forget_device
+from loopdevs.control import forget_device, where_mounted
 from loopdevs.deadline import Deadline
 from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.journal import (
@@ -30,7 +30,7 @@ from loopdevs.journal import (
 )
 from loopdevs.loop import BackingFile, attached_below, attached_to, detach
 from loopdevs.marker import Marker
-from loopdevs.mounts import Mount, mount_at, mounts, mounts_below, unmount
+from loopdevs.mounts import Mount, mount_at, mounts_below, unmount
 from loopdevs.processes import end_group
 from loopdevs.tracing import PREFIX, remove_instance
 
@@ -154,8 +154,13 @@ def _undo_mount(point: Path, scene: Scene, deadline: Deadline) -> list[str]:
 
 
 def _devices_of(entry: ScanEntry | LoopEntry, scene: Scene) -> list[Path]:
+    """Return our devices on the backing file; LoopdevsError while one is mounted."""
     private_path(scene.directory, entry.name)
-    return attached_to(scene.backing[entry.name]) if entry.name in scene.backing else []
+    devices = attached_to(scene.backing[entry.name]) if entry.name in scene.backing else []
+    for device in devices:
+        if points := where_mounted(device):
+            raise LoopdevsError(f"{device} is mounted at {points[0]}: unmount that and clean again")
+    return devices
 
 
 def _undo_scan(entry: ScanEntry, scene: Scene, deadline: Deadline) -> list[str]:
@@ -166,9 +171,6 @@ def _undo_scan(entry: ScanEntry, scene: Scene, deadline: Deadline) -> list[str]:
 def _undo_loop(entry: LoopEntry, scene: Scene, deadline: Deadline) -> list[str]:
     done = []
     for device in _devices_of(entry, scene):
-        elsewhere = [str(m.point) for m in mounts() if m.source == str(device)]
-        if elsewhere:
-            raise LoopdevsError(f"{device} is mounted at {', '.join(elsewhere)}: unmount it and clean again")
         detach(device, scene.backing[entry.name], deadline)
         done.append(f"detached {device} from {scene.backing[entry.name].path}")
     return done
