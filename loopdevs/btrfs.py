@@ -9,14 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loopdevs.devices import make_device
 from loopdevs.errors import LoopdevsError
-from loopdevs.journal import Entry, LoopEntry, MountEntry, ScanEntry
+from loopdevs.journal import Entry, MountEntry, ScanEntry
 from loopdevs.layout import BtrfsLayout, check_mount_options
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
-from loopdevs.loop import BackingFile, attach, uses_direct_io
+from loopdevs.loop import uses_direct_io
 from loopdevs.mounts import mount_at
+from loopdevs.space import check_space
 
 __all__ = ["BtrfsFilesystem"]
+
+MKFS_BYTES = 16 * 1024**2
+"""More than mkfs.btrfs writes to one device."""
 
 
 class BtrfsFilesystem:
@@ -82,16 +87,15 @@ class BtrfsFilesystem:
         return MountEntry(self._mount_name)
 
     def _make_device(self, name: str) -> tuple[Path, Path]:
-        """Make a backing file and a loop device on it, and return both."""
-        file = self._ledger.make_sparse_file(name, self.layout.size_bytes)
-        backing = BackingFile.of(file)
-        self._ledger.record(LoopEntry(name, backing.device, backing.inode))
-        device = attach(backing)
+        """Make a backing file and a loop device that btrfs may come to know; return both."""
+        member = make_device(self._ledger, name, self.layout.size_bytes)
         # mkfs.btrfs and mount both show the device to the kernel.
         self._ledger.record(ScanEntry(name))
-        return file, device
+        return member
 
     def _make_filesystem(self) -> None:
+        # A full disk shows in mkfs.btrfs as "Operation not permitted".
+        check_space(self._ledger.directory, MKFS_BYTES * self.layout.devices)
         profiles = ["-d", self.layout.data, "-m", self.layout.metadata]
         self._ledger.run_tool(
             "mkfs.btrfs", ["-q", "-U", self.fsid, *profiles, *self.layout.mkfs_options, *self.devices]

@@ -219,10 +219,10 @@ def test_a_mount_that_fails(root: Path) -> None:
 
 def test_full_disk(root: Path) -> None:
     with tmpfs(root / "full", "64k") as full:
-        with pytest.raises(LoopdevsError, match=r"is on tmpfs at .*/full with 0\.0 GiB free"):
+        with pytest.raises(LoopdevsError, match=r"is on tmpfs at .*/full with 0\.1 MiB free"):
             Workspace.create(full / "run", minimum_bytes=1 << 20)
         with Workspace.create(full / "run") as workspace:
-            with pytest.raises(LoopdevsError, match=r"mkfs\.btrfs failed") as caught:
+            with pytest.raises(LoopdevsError, match=r"MiB free, 16\.0 MiB are needed") as caught:
                 workspace.btrfs(SMALL)
             assert "left behind" not in str(caught.value)
             _assert_bare(workspace)
@@ -268,6 +268,24 @@ def test_tracefs_of_another_run_is_not_used(root: Path) -> None:
         one.close()
         assert not first.exists()
         assert (second / "trace_pipe").exists()
+
+
+def test_an_instance_that_is_read_keeps_its_mount(root: Path) -> None:
+    workspace = Workspace.create(root / "run")
+    instance = workspace.tracing()
+    with (instance / "trace_pipe").open(), pytest.raises(LoopdevsError, match="in use for"):
+        workspace.close(deadline_s=0.05)
+    assert instance.exists()
+    assert clean(root).complete
+    assert instance.name not in tracing_instances()
+
+
+def test_a_bare_loop_device(root: Path) -> None:
+    with Workspace.create(root / "run") as workspace:
+        device = workspace.loop_device(1 << 20)
+        assert loop.attached_below(root) == [device]
+        with device.open("rb") as opened:
+            assert opened.seek(0, os.SEEK_END) == 1 << 20
 
 
 def test_a_device_on_a_file_of_the_same_name(root: Path) -> None:

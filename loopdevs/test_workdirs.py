@@ -90,13 +90,13 @@ def test_a_second_run_in_the_same_directory(tmp_path: Path) -> None:
 
 
 def test_too_little_space_names_the_figures(tmp_path: Path) -> None:
-    with pytest.raises(LoopdevsError, match=r"GiB free, 1048576\.0 GiB are needed"):
+    with pytest.raises(LoopdevsError, match=r"MiB free, 1,073,741,824\.0 MiB are needed"):
         Workspace.create(tmp_path / "run", minimum_bytes=2**50)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "/etc", MARKER_FILE, JOURNAL_FILE, "btrfs-0", "tracing"]
+    "name", ["", ".", "..", "a/b", "/etc", MARKER_FILE, JOURNAL_FILE, "btrfs-0", "loop-1", "tracing"]
 )
 def test_names_that_are_taken(tmp_path: Path, name: str) -> None:
     with Workspace.create(tmp_path) as workspace, pytest.raises(LoopdevsError, match="name"):

@@ -32,7 +32,7 @@ from loopdevs.loop import BackingFile, attached_below, attached_to, detach
 from loopdevs.marker import Marker
 from loopdevs.mounts import Mount, mount_at, mounts_below, unmount
 from loopdevs.processes import end_group
-from loopdevs.tracing import PREFIX, remove_instance
+from loopdevs.tracing import MOUNT_NAME, mount_source, remove_instance
 
 __all__ = ["CleanReport", "Scene", "undo_all"]
 
@@ -52,6 +52,12 @@ class CleanReport:
     def complete(self) -> bool:
         """Whether nothing is left that should be gone."""
         return not self.failed
+
+    def lines(self) -> list[str]:
+        """Return all of it for a reader, a line each."""
+        left = [f"left: {line}" for line in self.failed]
+        skipped = [f"skipped: {line}" for line in self.skipped]
+        return [*self.undone, *skipped, *left] or ["nothing to undo"]
 
     def __add__(self, other: CleanReport) -> CleanReport:
         return CleanReport(
@@ -89,7 +95,7 @@ class Scene:
     def is_ours(self, mount: Mount) -> bool:
         """Return whether what is mounted is btrfs on one of our devices, or tracefs under our token."""
         if mount.type == "tracefs":
-            return mount.source == PREFIX + self.marker.token
+            return mount.source == mount_source(self.marker.token)
         return mount.type == "btrfs" and Path(mount.source) in self.loops()
 
 
@@ -139,7 +145,8 @@ def _undo_process(entry: ProcessEntry, scene: Scene, deadline: Deadline) -> list
 
 
 def _undo_instance(entry: TracingEntry, scene: Scene, deadline: Deadline) -> list[str]:
-    removed = remove_instance(entry.name, scene.marker.token, deadline)
+    tracefs = scene.directory / MOUNT_NAME
+    removed = remove_instance(tracefs, entry.name, scene.marker.token, deadline)
     return [f"removed tracing instance {entry.name}"] if removed else []
 
 
@@ -148,6 +155,8 @@ def _undo_mount(point: Path, scene: Scene, deadline: Deadline) -> list[str]:
     while (mount := mount_at(point)) is not None:
         if not scene.is_ours(mount):
             raise NotOursError(f"{point}: {mount.type} from {mount.source} is mounted there, not by this run")
+        if instances := list(point.glob(f"instances/{mount_source(scene.marker.token)}-*")):
+            raise LoopdevsError(f"{point} is kept: tracing instance {instances[0].name} is still there")
         unmount(point, deadline)
         done.append(f"unmounted {point}")
     return done

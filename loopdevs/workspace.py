@@ -11,21 +11,23 @@ from types import TracebackType
 from typing import IO, Self
 
 from loopdevs.btrfs import BtrfsFilesystem
+from loopdevs.devices import make_device
 from loopdevs.directories import absolute, occupy, vacate
 from loopdevs.errors import LoopdevsError
 from loopdevs.journal import JOURNAL_FILE, FileEntry, MountEntry, ProcessEntry, TracingEntry, private_path
 from loopdevs.layout import BtrfsLayout
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
 from loopdevs.marker import MARKER_FILE
-from loopdevs.mounts import mount_at, mount_holding
+from loopdevs.mounts import mount_at
 from loopdevs.processes import process, process_start_time
-from loopdevs.tracing import PREFIX, find_shared_tracefs, instance_name, make_instance
+from loopdevs.space import check_space
+from loopdevs.tracing import MOUNT_NAME, instance_name, make_instance, mount_source
 from loopdevs.undo import CleanReport
 
 __all__ = ["Workspace"]
 
-TRACING = "tracing"
 BTRFS = "btrfs-"
+LOOP = "loop-"
 
 
 class Workspace:
@@ -34,8 +36,7 @@ class Workspace:
     def __init__(self, ledger: Ledger) -> None:
         """Use `create`."""
         self._ledger = ledger
-        self._filesystems = 0
-        self._instances = 0
+        self._made = 0
         self._open = True
 
     @classmethod
@@ -46,7 +47,7 @@ class Workspace:
         by a killed one, or on a file system with less than `minimum_bytes` free.
         """
         directory = absolute(directory)
-        _check_space(directory, minimum_bytes)
+        check_space(directory, minimum_bytes)
         try:
             marker, lock = occupy(directory)
         except OSError as error:
@@ -66,13 +67,17 @@ class Workspace:
 
     def btrfs(self, layout: BtrfsLayout) -> BtrfsFilesystem:
         """Make a btrfs file system, not mounted; LoopdevsError when that fails, with nothing left behind."""
-        name = f"{BTRFS}{self._filesystems}"
-        self._filesystems += 1
-        return BtrfsFilesystem(self._ledger, name, layout)
+        return BtrfsFilesystem(self._ledger, f"{BTRFS}{self._next()}", layout)
+
+    def loop_device(self, size_bytes: int) -> Path:
+        """Make a bare loop device on a sparse file and return it; LoopdevsError as in `btrfs`."""
+        with self._ledger.rollback():
+            return make_device(self._ledger, f"{LOOP}{self._next()}.img", size_bytes)[1]
 
     def path(self, name: str) -> Path:
         """Return the path of a private file or folder, removed at the end; the same name, the same path."""
-        if name in ("", ".", "..", MARKER_FILE, JOURNAL_FILE, TRACING) or name.startswith(BTRFS):
+        reserved = ("", ".", "..", MARKER_FILE, JOURNAL_FILE, MOUNT_NAME)
+        if name in reserved or name.startswith((BTRFS, LOOP)):
             raise LoopdevsError(f"{name!r} is not a name for a private file: choose another one")
         if "/" in name:
             raise LoopdevsError(f"{name!r} has a slash: give a plain name, and make folders below it")
@@ -81,16 +86,19 @@ class Workspace:
         return private_path(self.directory, name)
 
     def tracing(self) -> Path:
-        """Make a tracefs instance of our own and return its path; tracefs is mounted if it is not yet."""
-        name = instance_name(self._ledger.marker.token, self._instances)
-        self._instances += 1
+        """Make a tracefs instance of our own, under a tracefs mount of our own, and return its path."""
+        name = instance_name(self._ledger.marker.token, self._next())
         with self._ledger.rollback():
-            tracefs = find_shared_tracefs() or self._private_tracefs()
+            tracefs = self._mount_tracefs()
             self._ledger.record(TracingEntry(name))
             return make_instance(tracefs, name)
 
-    def process_group(self, pid: int, start_time: int) -> None:
-        """Record the group led by process `pid`, which began `start_time` ticks after boot, to be killed."""
+    def process_group(self, pid: int, start_time: int | None = None) -> None:
+        """Record the group led by process `pid`, which began `start_time` ticks after boot, to be killed.
+
+        Without `start_time` the process must exist. LoopdevsError when it does not lead a group.
+        """
+        start_time = process_start_time(pid) if start_time is None else start_time
         leader = process(pid)
         if leader and (leader.start_time != start_time or leader.group != pid):
             raise LoopdevsError(f"process {pid} does not lead a group of its own: start it in a new session")
@@ -118,7 +126,7 @@ class Workspace:
         )
         assert child.stdin is not None
         with child.stdin as pipe:
-            self.process_group(child.pid, process_start_time(child.pid))
+            self.process_group(child.pid)
             pipe.write(b"go\n")
         child.stdin = None
         return child
@@ -146,23 +154,16 @@ class Workspace:
     ) -> None:
         self.close()
 
-    def _private_tracefs(self) -> Path:
-        point = private_path(self.directory, TRACING)
+    def _next(self) -> int:
+        """Return a number that no other thing of this run has."""
+        self._made += 1
+        return self._made - 1
+
+    def _mount_tracefs(self) -> Path:
+        point = private_path(self.directory, MOUNT_NAME)
         if mount_at(point) is None:
-            self._ledger.make_directory(TRACING)
-            self._ledger.record(MountEntry(TRACING))
-            source = PREFIX + self._ledger.marker.token
+            self._ledger.make_directory(MOUNT_NAME)
+            self._ledger.record(MountEntry(MOUNT_NAME))
+            source = mount_source(self._ledger.marker.token)
             self._ledger.run_tool("mount", ["-i", "-t", "tracefs", source, point])
         return point
-
-
-def _check_space(directory: Path, minimum: int) -> None:
-    existing = next(path for path in (directory, *directory.parents) if path.exists())
-    status = os.statvfs(existing)
-    free = status.f_bavail * status.f_frsize
-    if free < minimum:
-        mount = mount_holding(existing)
-        raise LoopdevsError(
-            f"{directory} is on {mount.type} at {mount.point} with {free / 2**30:.1f} GiB free, "
-            f"{minimum / 2**30:.1f} GiB are needed: free space or give another work directory"
-        )
