@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A btrfs file system on loop devices of ours."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loopdevs.devices import make_device
+from loopdevs.errors import LoopdevsError
+from loopdevs.journal import Entry, MountEntry, ScanEntry
+from loopdevs.layout import BtrfsLayout, check_mount_options
+from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
+from loopdevs.loop import uses_direct_io
+from loopdevs.mounts import mount_at
+from loopdevs.space import check_space
+
+__all__ = ["BtrfsFilesystem"]
+
+MKFS_BYTES = 16 * 1024**2
+"""More than mkfs.btrfs writes to one device."""
+
+
+class BtrfsFilesystem:
+    """Backing files, loop devices and a fresh btrfs on them; leaving it as a context destroys it."""
+
+    def __init__(self, ledger: Ledger, name: str, layout: BtrfsLayout) -> None:
+        """Make all of it in the new folder `name`, not mounted; on failure nothing is left behind."""
+        self.layout = layout
+        self.fsid = str(uuid.uuid4())
+        self._ledger = ledger
+        first = len(ledger.entries)
+        with ledger.rollback():
+            ledger.make_directory(name)
+            self._mount_name = f"{name}/mnt"
+            self.mountpoint = ledger.make_directory(self._mount_name)
+            """Where it is or will be mounted, inside the work directory."""
+            members = [self._make_device(f"{name}/device-{i}.img") for i in range(layout.devices)]
+            self.backing_files = tuple(file for file, _ in members)
+            self.devices = tuple(device for _, device in members)
+            self._make_filesystem()
+        self.direct_io = all(uses_direct_io(device) for device in self.devices)
+        """Whether every loop device does direct I/O on its backing file, as the kernel says."""
+        self._entries: list[Entry] = list(ledger.entries[first:])
+
+    def mount(self, options: Sequence[str] | None = None) -> None:
+        """Mount, with `options` instead of the layout's if given; LoopdevsError when the kernel refuses."""
+        if self.mounted:
+            raise LoopdevsError(f"{self.mountpoint} is mounted already")
+        chosen = self.layout.mount_options if options is None else tuple(options)
+        check_mount_options(chosen)
+        members = [f"device={device}" for device in self.devices[1:]]
+        mount_options = ["-o", ",".join([*chosen, *members])] if chosen or members else []
+        with self._ledger.rollback():
+            self._ledger.record(self._mount_entry)
+            self._entries.append(self._mount_entry)
+            self._ledger.run_tool(
+                "mount", ["-i", "-t", "btrfs", *mount_options, self.devices[0], self.mountpoint]
+            )
+
+    def umount(self, deadline_s: float = UNDO_DEADLINE_S) -> None:
+        """Unmount if mounted, waiting while busy; LoopdevsError says who holds it after `deadline_s`."""
+        self._ledger.undo([self._mount_entry], deadline_s)
+
+    @property
+    def mounted(self) -> bool:
+        """Whether something is mounted at the mount point."""
+        return mount_at(self.mountpoint) is not None
+
+    def destroy(self) -> None:
+        """Unmount, make the kernel forget the devices, detach them, remove the files; again does nothing."""
+        self._ledger.undo(self._entries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    @property
+    def _mount_entry(self) -> MountEntry:
+        return MountEntry(self._mount_name)
+
+    def _make_device(self, name: str) -> tuple[Path, Path]:
+        """Make a backing file and a loop device that btrfs may come to know; return both."""
+        member = make_device(self._ledger, name, self.layout.size_bytes)
+        # mkfs.btrfs and mount both show the device to the kernel.
+        self._ledger.record(ScanEntry(name))
+        return member
+
+    def _make_filesystem(self) -> None:
+        # A full disk shows in mkfs.btrfs as "Operation not permitted".
+        check_space(self._ledger.directory, MKFS_BYTES * self.layout.devices)
+        profiles = ["-d", self.layout.data, "-m", self.layout.metadata]
+        self._ledger.run_tool(
+            "mkfs.btrfs", ["-q", "-U", self.fsid, *profiles, *self.layout.mkfs_options, *self.devices]
+        )

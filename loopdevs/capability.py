@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether this machine lets loopdevs work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from loopdevs.errors import LoopdevsError
+from loopdevs.loop import CONTROL
+from loopdevs.tools import find_tool
+
+__all__ = ["live_skip_reasons"]
+
+
+def live_skip_reasons() -> list[str]:
+    """Return every reason why devices cannot be made here; none when they can."""
+    checks = (_root(), _loop(), _btrfs(), _tool("mkfs.btrfs"), _tool("mount"))
+    return [reason for reason in checks if reason]
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "not root"
+
+
+def _loop() -> str:
+    try:
+        os.close(os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"{CONTROL}: {error.strerror}"
+    return ""
+
+
+def _btrfs() -> str:
+    known = Path("/proc/filesystems").read_text().split()
+    return "" if "btrfs" in known else "the kernel has no btrfs (or its module is not loaded)"
+
+
+def _tool(name: str) -> str:
+    try:
+        find_tool(name)
+    except LoopdevsError as error:
+        return str(error)
+    return ""
