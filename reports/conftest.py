@@ -88,9 +88,15 @@ def fio_json(job: str = "randrw") -> str:
 
 
 def record(
-    folder: Path, facts: dict[str, Any], *, fio: bool = True, name: str = "randrw", long: int = 1
+    folder: Path,
+    facts: dict[str, Any],
+    *,
+    fio: bool = True,
+    name: str = "randrw",
+    long: int = 1,
+    spoilt: str = "",
 ) -> None:
-    """Write a bundle; `long` multiplies its steps, log lines and checkpoints."""
+    """Write a bundle; `long` multiplies its steps, log lines and checkpoints, `spoilt` spoils these."""
     writer = BundleWriter(folder)
     if fio:
         writer.add_text("fio/01-randrw.json", fio_json(name))
@@ -98,7 +104,13 @@ def record(
         writer.add_json("taskstats.json", [{"job": name, "processes": [process, process]}])
     states = [[4096 * n, 8192 * n, 8192 * n + 4095, 32, 1] for n in range(3)]
     tree = {"tree": 1, "owner": 6, "ino": 257, "root": 5, "gone": False, "states": states}
-    walk = {"at_event": 10, "time_ns": 5 * 10**9, "reason": "", "valid": True, "trees": [tree, tree]}
+    walk = {
+        "at_event": 10,
+        "time_ns": 5 * 10**9,
+        "reason": spoilt,
+        "valid": not spoilt,
+        "trees": [tree, tree],
+    }
     writer.add_json("checkpoints.json", [{**walk, "name": f"{name}-{n}"} for n in range(long)])
     step = {"begin_ns": 10**6, "end_ns": 3 * 10**6, "arguments": ["subvolume", "snapshot", name], "result": 0}
     writer.add_json("steps.json", [{**step, "name": "btrfs"}] * 2 * long)
@@ -150,7 +162,8 @@ DIFFERENCE = Difference(
 )
 
 CASES = [
-    f"extent_state/{name}" for name in ("random-writes", "mmap-shared", "contention", "raid1c4", "hostile")
+    f"extent_state/{name}"
+    for name in ("random-writes", "mmap-shared", "contention", "raid1c4", "hostile|<b>")
 ]
 
 
@@ -182,7 +195,11 @@ def build_sample(root: Path) -> Path:
     ]
     judge(folder[failed], verdict_of(failed, Verdict.FAIL, checks, events=3000, notes=notes))
     capture = {"method": "tracefs", "lost": 17, "lost_reasons": {"ring full": 17}, "clock": "counter"}
-    record(folder[undecided], manifest(undecided, capture=capture, error="the reader died"))
+    record(
+        folder[undecided],
+        manifest(undecided, capture=capture, error="the reader died"),
+        spoilt="3 events fired",
+    )
     checks = [Check("operations", Verdict.UNDECIDED, 500, 0, "17 events were lost")]
     reasons = ("17 of 2,017 events were lost", "the recording broke off: the reader died")
     lost = verdict_of(undecided, Verdict.UNDECIDED, checks, events=2000, lost=17, reasons=reasons)
@@ -199,7 +216,7 @@ def _hostile(folder: Path, case: str) -> None:
     )
     facts["case"]["title"] = HOSTILE
     record(folder, facts, name=HOSTILE)
-    series = timeline()
+    series = timeline(scale=20)
     series["ops"] = {HOSTILE: series["ops"]["set"]}
     series["checkpoints"][0]["name"] = HOSTILE
     check = Check.of(HOSTILE, 5, 0, detail=HOSTILE)

@@ -120,6 +120,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
         "wrong": 2,
         "detail": "wrong: merge",
     }
+    assert summary["cases"][2]["lost"] == 17
     assert Path(summary["cases"][3]["path"]) == sample / "raid1c4"
     assert summary["cases"][3]["reasons"][0] == "the kernel has no raid1c4"
 
@@ -183,13 +184,15 @@ def test_markdown_tables_keep_their_columns(sample: Path) -> None:
 
 def test_page_holds_the_evidence(sample: Path) -> None:
     page = Page(written(sample)["report.html"])
-    content = " ".join("".join(page.text).split())
+    content = " ".join(" ".join(page.text).split())
     for expected in (
         "2 of 872,695 comparisons",
         "2,595,010",
         "at event 1,234, 0.532000 s into the recording",
         "[8192, 16383] LOCKED",
         "ring full 17",
+        "during the walk 1 4 checkpoints randrw-0 in extent_state/contention: 3 events fired",
+        "UNDECIDED extent_state/contention 500 0 2,000 17 - 12.1 s",
         "4 frees were deferred by cached references (2 cases)",
         "needs 4 devices of 8 GiB: 3 GiB free",
         "60.55 MiB/s",

@@ -52,6 +52,8 @@ def test_fio_figures_come_from_its_json(tmp_path: Path) -> None:
     record(tmp_path / "b", manifest("s/a"))
     read, write = fio_rows(Bundle.open(tmp_path / "b"))
     assert (read.direction, write.direction) == ("read", "write")
+    (task,) = task_rows(Bundle.open(tmp_path / "b"))
+    assert (task.cpu_user_s, task.cpu_system_s, task.blkio_delay_s) == (0.5, 3.0, 5.0)
     assert (read.bw_bytes, read.iops, read.p50_ns, read.p99_ns) == (63488000, 15500.4, 52992, 2467840)
 
 
@@ -108,12 +110,17 @@ def test_plots_are_well_formed_and_show_every_series() -> None:
     series = Timeline.read(timeline())
     operations, states = ET.fromstring(operations_plot(series)), ET.fromstring(states_plot(series))
     assert len(operations.findall("path[@class]")) == len(series.ops) + 1 + len(nice_ticks(33_000))
+    painted = [
+        path.get("class", "") for path in operations.findall("path") if path.get("class", "")[:4] == "area"
+    ]
+    assert painted == ["area s2", "area s1", "area s0"], "each area covers the ones behind it"
     assert [mark.text for mark in states.findall("g/text")] == ["1", "2", "3"]
     assert "3 checkpoints" in states.get("aria-label", "")
 
 
 def test_plot_draws_rates_to_scale() -> None:
     series = Timeline.read({"t_s": [0.0, 0.5], "ops": {"set": [5, 10]}, "live_states": [0, 0]})
+    assert 'class="y">20<' in operations_plot(series)
     # 20 operations a second is the top of the axis, 10 a second half of it.
     middle = (plots.TOP + plots.HEIGHT - plots.BOTTOM) / 2
     assert f"V{middle:g}H" in operations_plot(series)
