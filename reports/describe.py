@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ran where, in words: the facts of a run and of a case as label and value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reports.run import CaseResult, Run
+from reports.text import UNKNOWN, count, dig, duration, mapping, plain, size
+
+__all__ = ["Fact", "case_facts", "devices", "machine", "run_facts", "seeds", "tools"]
+
+Fact = tuple[str, str]
+"""Label and value."""
+
+
+def run_facts(run: Run) -> list[Fact]:
+    """Return what ran, where and how; what is unknown is left out."""
+    wall = duration(run.wall_s)
+    facts = [
+        ("Kernel", run.kernel),
+        ("Build", "; ".join(_unique(dig(case.manifest, "kernel", "version") for case in run.cases))),
+        ("Machine", machine(run)),
+        ("Host", plain(run.facts.get("host")) or ""),
+        ("Command", run.command),
+        ("Seed", seeds(run)),
+        ("Groups", _listed(run.facts.get("groups"))),
+        ("Suites", _listed(run.facts.get("suites"))),
+        ("Work directory on", plain(run.facts.get("work_fs")) or ""),
+        ("Started", f"{run.started}, took {wall}" if run.started else f"took {wall}"),
+        ("Tools", ", ".join(_tool(name, version) for name, version in tools(run).items())),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def case_facts(case: CaseResult) -> list[Fact]:
+    """Return what one case ran on; empty without a record."""
+    if case.manifest is None:
+        return []
+    capture = dig(case.manifest, "capture")
+    facts = [
+        ("Kernel", case.kernel or UNKNOWN),
+        ("Devices", devices(case.manifest)),
+        ("mkfs.btrfs options", _words(dig(case.manifest, "devices", "mkfs_options"))),
+        ("Mount options", _words(dig(case.manifest, "devices", "mount_options")) or "defaults"),
+        ("Direct I/O to backing files", _yes_no(dig(case.manifest, "devices", "direct_io"))),
+        (
+            "Recorded by",
+            f"{plain(dig(capture, 'method')) or UNKNOWN}, clock {dig(capture, 'clock') or UNKNOWN}",
+        ),
+        ("Ring buffer", _ring(dig(capture, "ring_bytes"))),
+        ("Seed", str(case.manifest.get("seed", UNKNOWN))),
+        ("Recording took", _times(case)),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def devices(manifest: Mapping[str, Any] | None) -> str:
+    """Such as `4 x 2 GiB, data raid1, metadata raid1`."""
+    layout = dig(manifest, "devices")
+    if not isinstance(layout, Mapping):
+        return UNKNOWN
+    return (
+        f"{count(layout.get('count'))} x {size(layout.get('size_bytes'))}, "
+        f"data {layout.get('data') or UNKNOWN}, metadata {layout.get('metadata') or UNKNOWN}"
+    )
+
+
+def machine(run: Run) -> str:
+    """CPUs, memory, architecture, hypervisor; empty when unknown."""
+    told = [run.facts.get("machine"), *(dig(case.manifest, "machine") for case in run.cases)]
+    facts = next((facts for facts in told if isinstance(facts, Mapping)), None)
+    if facts is None:
+        return next((name for name in told if isinstance(name, str)), "")
+    cpus = facts.get("cpus")
+    words = [f"{cpus} CPU{'' if cpus == 1 else 's'}", f"{size(facts.get('memory_bytes'))} memory"]
+    words += [str(facts["arch"])] if facts.get("arch") else []
+    virtual = facts.get("virtual")
+    words += [f"virtual ({virtual})" if isinstance(virtual, str) else "virtual"] if virtual else []
+    return ", ".join(words)
+
+
+def seeds(run: Run) -> str:
+    """The run's seed, or those of its cases."""
+    told = run.facts.get("seed")
+    return str(told) if told is not None else ", ".join(_unique(str(case.verdict.seed) for case in run.cases))
+
+
+def tools(run: Run) -> dict[str, str]:
+    """Versions of the tools by name, over all cases."""
+    found: dict[str, str] = {}
+    for case in run.cases:
+        found.update({str(k): str(v) for k, v in mapping(case.manifest, "tools").items()})
+    return found
+
+
+def _tool(name: str, version: str) -> str:
+    return version if version.startswith(name) else f"{name} {version}"
+
+
+def _times(case: CaseResult) -> str:
+    cpu = dig(case.manifest, "cpu_s")
+    spent = f", {duration(cpu)} CPU" if cpu is not None else ""
+    judged = f"; judged in {duration(case.verdict.judged_s)}" if case.verdict.judged_s else ""
+    return f"{duration(case.wall_s)}{spent}{judged}"
+
+
+def _ring(ring_bytes: Any) -> str:
+    return "" if ring_bytes is None else size(ring_bytes)
+
+
+def _unique(values: Iterable[Any]) -> list[str]:
+    return list(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else ""
+
+
+def _words(value: Any) -> str:
+    return " ".join(str(item) for item in value) if isinstance(value, list) else str(value or "")
+
+
+def _yes_no(value: Any) -> str:
+    if not isinstance(value, bool):
+        return UNKNOWN
+    return "yes" if value else "no"

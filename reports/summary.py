@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`summary.json`: the run for scripts. The format stands in docs/architecture.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from harness.verdicts import Check
+from reports.run import CaseResult, Run
+
+__all__ = ["summary_json"]
+
+
+def summary_json(run: Run) -> str:
+    """Return the content of `summary.json`. A case without files has a null `path`."""
+    summary = {
+        "format": 1,
+        "run_id": run.run_id,
+        "kernel": run.kernel,
+        "started": run.started,
+        "wall_s": run.wall_s,
+        "command": run.command,
+        "cases": [_case(case) for case in run.cases],
+    }
+    return json.dumps(summary, indent=1) + "\n"
+
+
+def _case(case: CaseResult) -> dict[str, Any]:
+    verdict = case.verdict
+    return {
+        "id": verdict.case,
+        "suite": verdict.suite,
+        "verdict": verdict.verdict,
+        "events": verdict.events,
+        "lost": verdict.lost,
+        "seed": verdict.seed,
+        "path": str(case.folder.resolve()) if case.folder else None,
+        "repeat": verdict.repeat,
+        "judge": verdict.judge,
+        "reasons": list(verdict.reasons),
+        "wall_s": case.wall_s,
+        "judged_s": verdict.judged_s,
+        "checks": [_check(check) for check in verdict.checks],
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "verdict": check.verdict,
+        "compared": check.compared,
+        "wrong": check.wrong,
+        "detail": check.detail,
+    }

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The summary at the end of a run, for a terminal of 80 columns or more, with or without colour."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.verdicts import Check, Verdict
+from reports.difference import as_diff, place
+from reports.run import CaseResult, Run
+from reports.text import count, duration, plural, printable
+from reports.totals import Totals, add_up, conclusion
+
+__all__ = ["print_summary"]
+
+_STYLE = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "bold red",
+    Verdict.UNDECIDED: "bold yellow",
+    Verdict.SKIP: "dim",
+}
+
+
+def print_summary(run: Run, console: Console) -> None:
+    """Print a line a case, what went wrong with its evidence, the totals, and what it means."""
+    totals = add_up(run)
+    if run.cases:
+        console.print(_case_table(run))
+    for case in run.cases:
+        if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED):
+            _print_problem(case, console)
+    _print_skipped(run, console)
+    console.print()
+    console.print(_totals_table(run, totals))
+    console.print()
+    console.print(Text.assemble(_verdict(run.verdict), "  ", _plain(conclusion(run, totals))))
+
+
+def _case_table(run: Run) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+    table.add_column("Verdict", no_wrap=True)
+    table.add_column("Case", overflow="fold")
+    for name in ("Compared", "Events", "Lost", "Wall"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for case in run.cases:
+        numbers = [
+            count(case.compared),
+            count(case.verdict.events),
+            count(case.verdict.lost),
+            duration(case.wall_s),
+        ]
+        table.add_row(_verdict(case.verdict.verdict), _plain(case.id), *(numbers if case.bundle else "----"))
+    return table
+
+
+def _print_problem(case: CaseResult, console: Console) -> None:
+    verdict = case.verdict
+    console.print()
+    console.print(Text.assemble(_verdict(verdict.verdict), "  ", _plain(case.id)))
+    for reason in verdict.reasons:
+        _print_indented(console, reason)
+    for check in verdict.checks:
+        if check.verdict is not Verdict.PASS:
+            _print_check(check, console)
+    commands = {"repeat": verdict.repeat, "judge again": verdict.judge}
+    for what, command in commands.items():
+        if command:
+            # Left to the terminal to wrap, so that it copies as one line.
+            console.print(_plain(f"  {what}: {command}"), soft_wrap=True, highlight=False)
+
+
+def _print_check(check: Check, console: Console) -> None:
+    detail = f"; {check.detail}" if check.detail else ""
+    _print_indented(console, f"{check.name}: {count(check.wrong)} of {count(check.compared)} wrong{detail}")
+    if difference := check.first_difference:
+        where = f" at {place(difference)}" if place(difference) else ""
+        _print_indented(console, f"first difference{where}: {difference.summary}")
+        for line in as_diff(difference):
+            _print_indented(console, line, by=4)
+
+
+def _print_skipped(run: Run, console: Console) -> None:
+    skipped = [case for case in run.cases if case.verdict.verdict is Verdict.SKIP]
+    if skipped:
+        console.print("\nSkipped")
+    for case in skipped:
+        _print_indented(console, f"{case.id}: {'; '.join(case.verdict.reasons) or 'no reason given'}")
+
+
+def _totals_table(run: Run, totals: Totals) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(overflow="fold", max_width=24)
+    for check in totals.checks:
+        told = (
+            f"{count(check.compared)} compared, {count(check.wrong)} wrong, in {plural(check.cases, 'case')}"
+        )
+        table.add_row(_plain(check.name), _plain(told))
+    lost = f"{count(totals.lost)} lost{_losses(totals)}"
+    table.add_row("events", _plain(f"{count(totals.events)} recorded, {lost}"))
+    if totals.largest:
+        case, mark = totals.largest
+        table.add_row(
+            "largest checkpoint", _plain(f"{count(mark.live_states)} live states, {mark.name} in {case}")
+        )
+    table.add_row("cases", f"{totals.cases_in_words}, in {duration(run.wall_s)}")
+    table.add_row("kernel", _plain(run.kernel))
+    report = run.path / "report.html"
+    if report.is_file():
+        table.add_row("report", Text(printable(str(report)), overflow="fold"))
+    return table
+
+
+def _losses(totals: Totals) -> str:
+    causes = [f"{name} {count(number)}" for name, number in totals.lost_reasons.items() if number]
+    return f" ({', '.join(causes)})" if causes else ""
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict, style=_STYLE[verdict])
+
+
+def _plain(text: str) -> Text:
+    # A Text is not searched for markup, so a bundle cannot style or hide anything.
+    return Text(printable(text).replace("\n", " "))
+
+
+def _print_indented(console: Console, text: str, by: int = 2) -> None:
+    console.print(
+        Padding(Text(printable(text), overflow="fold"), (0, 0, 0, by), expand=False), highlight=False
+    )
