@@ -155,11 +155,9 @@ class TracefsCapture:
     def _is_ours(self, payloads: Payloads, fields: dict[str, int]) -> NDArray[np.bool_]:
         halves = (payloads.u64(fields["fsid"]), payloads.u64(fields["fsid"] + 8))
         owner = payloads.u32(fields["owner"])
-        return (
-            (halves[0] == self._fsid[0])
-            & (halves[1] == self._fsid[1])
-            & (owner == self.owners["IO_TREE_INODE_IO"])
-        )
+        same = (halves[0] == self._fsid[0]) & (halves[1] == self._fsid[1])
+        ours: NDArray[np.bool_] = same & (owner == self.owners["IO_TREE_INODE_IO"])
+        return ours
 
     def _times(self, counter: NDArray[np.uint64]) -> NDArray[np.uint64]:
         if not self._clock:

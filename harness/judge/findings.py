@@ -117,7 +117,7 @@ def lock_findings(operations: Operations, outcome: Outcome, lock_bits: int) -> t
 
 
 def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:
-    same = other != NONE
+    same: NDArray[np.bool_] = other != NONE
     for column in (operations.kind, operations.start, operations.end, operations.bits):
         same = same & (column == column[other])
     return same
@@ -125,13 +125,14 @@ def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:
 
 def _clears_prefix(operations: Operations, other: Index) -> NDArray[np.bool_]:
     """Whether `other` unlocks the beginning, and only the beginning, of the operation's range."""
-    return (
+    cleared: NDArray[np.bool_] = (
         (other != NONE)
         & (operations.kind[other] == Kind.CLEAR)
         & (operations.start[other] == operations.start)
         & (operations.bits[other] == operations.bits)
         & (operations.end[other] < operations.end)
     )
+    return cleared
 
 
 def _next_of_task(operations: Operations) -> Index:

@@ -117,7 +117,7 @@ class _Search:
     def _candidates(self, pending: list[int]) -> list[int]:
         """Steps that may come next: those that began before every other pending step had had the lock."""
         limit = self._until[pending[0]]
-        found = []
+        found: list[int] = []
         for step in pending:
             if self._event[step] >= limit and found:
                 break

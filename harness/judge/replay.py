@@ -56,7 +56,7 @@ class TreeReplay:
         self.tree = tree
         self._several = several
         self._paused: dict[int, tuple[int, list[int]]] = {}
-        self._section = {Kind.SET: tree.set_section, Kind.CLEAR: tree.clear_section}
+        self._section = {int(Kind.SET): tree.set_section, int(Kind.CLEAR): tree.clear_section}
 
     def copy(self) -> TreeReplay:
         """Return an independent copy, to try another order on."""

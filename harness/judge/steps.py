@@ -84,8 +84,15 @@ class Steps:
 
     def rows(self, rows: NDArray[Any]) -> Steps:
         """Return some of the steps, in the order of `rows`."""
-        columns = (self.tree, self.event, self.kind, self.subject, self.supply, self.parts)
-        return Steps(*(column[rows] for column in columns), self.several)
+        return Steps(
+            self.tree[rows],
+            self.event[rows],
+            self.kind[rows],
+            self.subject[rows],
+            self.supply[rows],
+            self.parts[rows],
+            self.several,
+        )
 
     def only(self, tree: int) -> Steps:
         """Return the steps of one tree."""

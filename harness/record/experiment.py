@@ -43,6 +43,8 @@ class LiveExperiment:
         self._filesystem = filesystem
         self._capture = capture
         self._writer = writer
+        self.verifications = 0
+        """Steps so far that verified data."""
         self._begin_ns = time.monotonic_ns()
         self._deadline_s = deadline_s
 
@@ -55,6 +57,7 @@ class LiveExperiment:
             pids.append(pid)
             self._workspace.process_group(pid)
 
+        self.verifications += any(name == "verify" for section in job.sections.values() for name in section)
         with ExitAccounting() as accounting:
             try:
                 result: FioResult = self._logged(
@@ -74,6 +77,7 @@ class LiveExperiment:
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """See `Experiment.step`."""
+        self.verifications += name.startswith("verify")
         return self._logged(name, {"arguments": [_text(a) for a in arguments]}, lambda: function(*arguments))
 
     def checkpoint(self, name: str) -> None:

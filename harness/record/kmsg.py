@@ -21,7 +21,7 @@ class KernelLog:
 
     def read(self) -> list[str]:
         """Return the lines since the last call, `[seconds] text`."""
-        lines = []
+        lines: list[str] = []
         while True:
             try:
                 record = os.read(self._fd, _RECORD_BYTES)

@@ -42,6 +42,7 @@ class _Evidence:
     started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
     error: str | None = None
     mismatch: str | None = None
+    verifications: int = 0
     recording: Recording | None = None
     layout: list[dict[str, Any]] = field(default_factory=list)
     counters: dict[str, Any] = field(default_factory=dict)
@@ -125,6 +126,7 @@ def _experiment(
             evidence.mismatch = str(error)
         except InfrastructureError as error:
             evidence.error = str(error)
+        evidence.verifications = experiment.verifications
         evidence.layout = filesystem_layout(filesystem.mountpoint)
         filesystem.umount()
         evidence.counters["after"] = device_counters(filesystem.devices)
@@ -178,6 +180,7 @@ def _facts(case: Case, seed: int, run_id: str, evidence: _Evidence) -> dict[str,
         "cpu_s": round(time.process_time() + usage.ru_utime + usage.ru_stime, 3),
         "error": evidence.error,
         "data_mismatch": evidence.mismatch,
+        "data_verifications": evidence.verifications,
         "dmesg_overrun": evidence.overrun,
     }
 
