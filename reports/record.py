@@ -88,7 +88,7 @@ def _checkpoint(entry: Mapping[str, Any]) -> Checkpoint:
         entry.get("valid") is True,
         str(entry.get("reason") or ""),
         len(trees),
-        sum(len(dig(tree, "states") or ()) for tree in trees),
+        _whole(entry.get("live_states")) or 0,
     )
 
 

@@ -70,6 +70,7 @@ def save_checkpoints(writer: BundleWriter, checkpoints: Iterable[Checkpoint]) ->
                 "time_ns": c.time_ns,
                 "valid": c.valid,
                 "reason": c.reason,
+                "live_states": c.live_states,
                 "trees": trees,
             }
         )
@@ -90,7 +91,8 @@ def load_checkpoints(bundle: Bundle) -> list[Checkpoint]:
         for tree, owner, ino, root, gone, count in c["trees"]:
             trees.append(TreeContents(tree, owner, ino, root, gone, states[position : position + count]))
             position += count
-        checkpoints.append(Checkpoint(**{**c, "trees": tuple(trees)}))
+        fields = {name: c[name] for name in ("name", "at_event", "time_ns", "valid", "reason")}
+        checkpoints.append(Checkpoint(**fields, trees=tuple(trees)))
     return checkpoints
 
 

@@ -176,9 +176,8 @@ class BpfCapture:
         contents = []
         for (ptr, identity), row in zip(known.items(), found, strict=True):
             # Memory of a tree that is gone may hold anything: it is ours only while it says what it was.
-            gone = (int(row["owner"]), int(row["ino"]), int(row["root"])) != identity or row[
-                "fsid"
-            ] != self._fsid
+            found_identity = (int(row["owner"]), int(row["ino"]), int(row["root"]))
+            gone = found_identity != identity or int(row["fsid"]) != self._fsid
             states = self._walker.states(0 if gone else int(row["node"]))
             contents.append(TreeContents(ptr, *identity, gone, states))
         return contents
