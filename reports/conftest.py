@@ -102,13 +102,13 @@ def record(
         writer.add_text("fio/01-randrw.json", fio_json(name))
         process = {"pid": 1, "cpu_user_us": 250000, "cpu_system_us": 1500000, "blkio_delay_ns": 2500000000}
         writer.add_json("taskstats.json", [{"job": name, "processes": [process, process]}])
-    states = [[4096 * n, 8192 * n, 8192 * n + 4095, 32, 1] for n in range(3)]
-    tree = {"tree": 1, "owner": 6, "ino": 257, "root": 5, "gone": False, "states": states}
+    tree = [1, 6, 257, 5, False, 3]
     walk = {
         "at_event": 10,
         "time_ns": 5 * 10**9,
         "reason": spoilt,
         "valid": not spoilt,
+        "live_states": 6,
         "trees": [tree, tree],
     }
     writer.add_json("checkpoints.json", [{**walk, "name": f"{name}-{n}"} for n in range(long)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.bundle import Bundle
-from reports.text import UNKNOWN, dig
+from reports.text import UNKNOWN
 
 __all__ = ["Checkpoint", "Excerpt", "Step", "checkpoints", "dmesg", "excerpt", "steps"]
 
