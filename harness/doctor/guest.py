@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from harness.doctor.probes import MissingError
 
-__all__ = ["boot_sector", "kvm"]
+__all__ = ["boot", "boot_sector", "kvm"]
 
 WORD = b"iodiff guest is alive\r\n"
-BOOT_DEADLINE_S = 10
+BOOT_DEADLINE_S: float = 10
 SECTOR_BYTES = 512
 EXIT_PORT = 0xF4
 """Of QEMU's isa-debug-exit: writing v ends QEMU with code 2v + 1."""
@@ -31,7 +31,7 @@ def kvm() -> str:
     with TemporaryDirectory(prefix="iodiff-doctor-") as folder:
         disk = Path(folder) / "boot.img"
         disk.write_bytes(boot_sector())
-        serial = _boot(emulator, disk, "kvm")
+        serial = boot(emulator, disk, "kvm")
     if WORD not in serial:
         raise MissingError("the guest ended without its word", "switch on nested virtualisation, if virtual")
     return "a guest booted"
@@ -64,7 +64,7 @@ def _find_emulator() -> str:
     return found
 
 
-def _boot(emulator: str, disk: Path, accelerator: str) -> bytes:
+def boot(emulator: str, disk: Path, accelerator: str) -> bytes:
     """Return what the guest says on its serial line."""
     command = [
         *(emulator, "-accel", accelerator, "-m", "16", "-nodefaults", "-no-reboot", "-display", "none"),
@@ -77,7 +77,7 @@ def _boot(emulator: str, disk: Path, accelerator: str) -> bytes:
         )
     except subprocess.TimeoutExpired:
         raise MissingError(
-            f"the guest hung for {BOOT_DEADLINE_S} s and was killed",
+            f"the guest hung for {BOOT_DEADLINE_S:g} s and was killed",
             "switch on nested virtualisation, if virtual",
         ) from None
     complaint = done.stderr.decode(errors="replace").strip().splitlines()
