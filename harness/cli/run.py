@@ -49,7 +49,7 @@ def run(
         raise UserError(f"unknown capture {capture!r}: one of {', '.join(CAPTURES)}")
     run_id = new_run_id()
     work = (work or DEFAULT_WORK_ROOT / run_id).absolute()
-    if missing := missing_for_run(work):
+    if missing := missing_for_run(work, capture=capture):
         raise UserError("; ".join(missing))
     plan = RunPlan(
         cases=chosen,
