@@ -325,13 +325,15 @@ def test_a_mount_that_moved_out(root: Path, tmp_path: Path) -> None:
     fs.mount()
     # As good as mount --move, which a shared parent does not allow.
     subprocess.run(["mount", "--bind", fs.mountpoint, elsewhere], check=True)
-    fs.umount()
-    with pytest.raises(LoopdevsError, match=f"mounted at {elsewhere}"):
-        workspace.close(deadline_s=0.05)
-    assert mount_at(elsewhere) is not None
-    assert all(file.exists() for file in fs.backing_files)
-    assert loop.attached_below(root) == list(fs.devices)
-    subprocess.run(["umount", elsewhere], check=True)
+    try:
+        fs.umount()
+        with pytest.raises(LoopdevsError, match=f"mounted at {elsewhere}"):
+            workspace.close(deadline_s=0.05)
+        assert mount_at(elsewhere) is not None
+        assert all(file.exists() for file in fs.backing_files)
+        assert loop.attached_below(root) == list(fs.devices)
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
     assert clean(root).complete
 
 
@@ -361,11 +363,24 @@ def test_a_file_with_a_device_of_others_on_it_is_kept(root: Path) -> None:
         loop.detach(device, loop.BackingFile.of(image), Deadline(10))
 
 
-def test_a_mounted_member_is_not_forgotten(root: Path) -> None:
+def test_a_folder_with_a_mount_of_others_in_it_is_kept(root: Path) -> None:
+    with Workspace.create(root / "run") as workspace:
+        folder = workspace.path("folder")
+        folder.mkdir()
+        with tmpfs(folder / "theirs", "1m") as theirs:
+            (theirs / "thesis.tex").touch()
+            with pytest.raises(LoopdevsError, match="something is mounted at"):
+                workspace._ledger.undo(workspace._ledger.entries, 0.05)
+            assert (theirs / "thesis.tex").exists()
+
+
+def test_a_mounted_member_is_neither_forgotten_nor_detached(root: Path) -> None:
     with Workspace.create(root / "run") as workspace, workspace.btrfs(MIRRORED) as fs:
         fs.mount()
         with pytest.raises(LoopdevsError, match="does not forget"):
             forget_device(fs.devices[1], Deadline(0))
+        with pytest.raises(LoopdevsError, match="cannot be detached: Device or resource busy"):
+            loop.detach(fs.devices[1], loop.BackingFile.of(fs.backing_files[1]), Deadline(0))
 
 
 def test_a_failed_file_system_does_not_harm_the_next(root: Path) -> None:

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from loopdevs import CleanReport, LoopdevsError, NotOursError, Workspace, clean, directories
+from loopdevs import (
+    CleanReport,
+    LoopdevsError,
+    NotOursError,
+    Workspace,
+    clean,
+    directories,
+    process_start_time,
+)
 from loopdevs.journal import JOURNAL_FILE
 from loopdevs.marker import MARKER_FILE, Marker
 
@@ -215,6 +223,35 @@ def test_an_edited_journal_names_other_processes_and_instances(tmp_path: Path) -
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_process_older_than_the_run_is_not_of_it(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    try:
+        began = process_start_time(other.pid)
+        forge(tmp_path / "run", {"kind": "process", "pid": other.pid, "start_time": began})
+        marker = json.loads((tmp_path / "run" / MARKER_FILE).read_text()) | {"start_time": began + 1}
+        (tmp_path / "run" / MARKER_FILE).write_text(json.dumps(marker))
+        assert not any("killed" in line for line in clean(tmp_path).undone)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_kill_while_giving_up_leaves_no_unmarked_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    workspace = Workspace.create(tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rmdir", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.close()
+    (left,) = tmp_path.iterdir()
+    assert directories.is_aside(left)
 
 
 def test_damaged_markers(tmp_path: Path) -> None:
