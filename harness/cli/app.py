@@ -43,7 +43,7 @@ app.command("test", context_settings={"ignore_unknown_options": True})(selftest.
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(app(prog_name="iodiff", standalone_mode=False) or 0)
     except TyperException as error:
         _complain(error.format_message())
         sys.exit(EXIT_USAGE)
