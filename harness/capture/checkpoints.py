@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,6 @@ class Checkpoint:
     reason: str
     """Why it is not valid."""
     trees: tuple[TreeContents, ...]
-
-    def moved_to(self, at_event: int) -> Checkpoint:
-        """Return the same checkpoint at another place in the record."""
-        return replace(self, at_event=at_event)
 
     @property
     def live_states(self) -> int:

@@ -103,7 +103,7 @@ struct config {
 	__u32 device_owner;	/* IO_TREE_DEVICE_ALLOC_STATE */
 };
 
-enum counter { RECORDED, LOST_RING, LOST_TASK, COUNTERS };
+enum counter { RECORDED, LOST_RING, LOST_TASK, LOST_STATE, COUNTERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -132,6 +132,14 @@ struct {
 	__type(key, __u32);
 	__type(value, __u8);
 } tasks SEC(".maps");
+
+/* Live states of recorded file systems: the free tracepoint knows no file system. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 19);
+	__type(key, __u64);
+	__type(value, __u8);
+} states SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -261,25 +269,30 @@ SEC("raw_tp/btrfs_alloc_extent_state")
 int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	__u32 pid = (__u32)bpf_get_current_pid_tgid();
+	__u64 state = ctx->args[0];
 	struct event *event;
+	__u8 one = 1;
 
 	if (!bpf_map_lookup_elem(&tasks, &pid))
 		return 0;
-	event = reserve(ALLOC, ctx->args[0]);
+	if (bpf_map_update_elem(&states, &state, &one, BPF_ANY))
+		count(LOST_STATE);
+	event = reserve(ALLOC, state);
 	if (event)
 		submit(event);
 	return 0;
 }
 
-/*
- * A state can be freed by any task, long after the operation that made it: all frees are recorded, and the
- * decoder keeps those whose allocation is in the record.
- */
+/* A state can be freed by any task, long after the operation that made it. */
 SEC("raw_tp/btrfs_free_extent_state")
 int on_free(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct event *event = reserve(FREE, ctx->args[0]);
+	__u64 state = ctx->args[0];
+	struct event *event;
 
+	if (bpf_map_delete_elem(&states, &state))
+		return 0;
+	event = reserve(FREE, state);
 	if (event)
 		submit(event);
 	return 0;

@@ -33,7 +33,7 @@ QUIET_S = 0.25
 QUIET_DEADLINE_S = 40.0
 
 PROGRAMS = ("on_set", "on_clear", "on_convert", "on_alloc", "on_free")
-COUNTERS = ("recorded", "lost_ring", "lost_task")
+COUNTERS = ("recorded", "lost_ring", "lost_task", "lost_state")
 
 
 class BpfCapture:
@@ -130,18 +130,16 @@ class BpfCapture:
         counts = dict(zip(COUNTERS, self._counters(), strict=True))
         if counts["recorded"] != len(records):
             raise InfrastructureError(f"{counts['recorded']} events recorded but {len(records)} read")
-        events, kept_before = to_table(records, self._begin_ns)
-        checkpoints = tuple(c.moved_to(int(kept_before[c.at_event])) for c in self._checkpoints)
+        events = to_table(records, self._begin_ns)
         lost = {name: counts[name] for name in COUNTERS[1:]}
         lost["lost_recursion"] = sum(map(self._bpf.missed, PROGRAMS))
         facts = {
             "clock": "ring buffer order; times are CLOCK_MONOTONIC",
             "ring_bytes": RING_BYTES,
-            "foreign_frees": len(records) - len(events["kind"]),
             "bits": self.bits,
             "owners": self.owners,
         }
-        return Recording(self.method, events, checkpoints, lost, facts)
+        return Recording(self.method, events, tuple(self._checkpoints), lost, facts)
 
     def _counters(self) -> list[int]:
         cpus = _possible_cpus()

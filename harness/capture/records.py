@@ -46,17 +46,11 @@ RECORD = np.dtype([("header", f"V{HEADER_BYTES}"), *_FIELDS])
 EVENT_BYTES = RECORD.itemsize - HEADER_BYTES
 
 
-def to_table(records: NDArray[Any], begin_ns: int) -> tuple[Table, NDArray[np.int64]]:
-    """Turn raw records into the bundle's event table.
-
-    Returns the table, without the frees of states that belong to other file systems, and for each raw
-    position 0..n the number of kept events before it. `begin_ns` is the clock at the beginning of the
-    recording, ns.
-    """
-    kept = ~foreign_frees(records["kind"], records["ptr"])
-    table = {name: records[name][kept] for name, _ in _FIELDS}
+def to_table(records: NDArray[Any], begin_ns: int) -> Table:
+    """Turn raw records into the bundle's event table; `begin_ns` is the clock when recording began, ns."""
+    table = {name: records[name].copy() for name, _ in _FIELDS}
     table["time_ns"] -= np.uint64(begin_ns)
-    return table, np.concatenate(([0], np.cumsum(kept)))
+    return table
 
 
 def foreign_frees(kind: NDArray[Any], ptr: NDArray[Any]) -> NDArray[np.bool_]:

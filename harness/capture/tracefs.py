@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from harness.capture.btf import enumerators
 from harness.capture.recording import Recording
-from harness.capture.records import RECORD, Kind, latest_operation, to_table
+from harness.capture.records import RECORD, Kind, foreign_frees, latest_operation, to_table
 from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
 from harness.errors import InfrastructureError, UserError
 
@@ -45,7 +45,7 @@ _LOSSES = ("overrun", "commit overrun", "dropped events")
 
 
 class TracefsCapture:
-    """Records one file system through `instance`, a tracefs instance that the caller made and removes."""
+    """Records one file system through `instance`, a tracefs instance made for it and removed at the end."""
 
     method = "tracefs"
 
@@ -92,7 +92,7 @@ class TracefsCapture:
             self.close()
 
     def close(self) -> None:
-        """Give everything back but the instance; harmless when done before."""
+        """Give everything back, the instance too; harmless when done before."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -101,12 +101,14 @@ class TracefsCapture:
             self._raw_path.unlink()
             for pipe in self._pipes.values():
                 os.close(pipe)
+            self._instance.rmdir()
 
     def _recording(self) -> Recording:
         self._raw.seek(0)
         pages = np.fromfile(self._raw, np.uint8).reshape(-1, PAGE_BYTES)
         records = self._records(decode_pages(pages))
-        events, _ = to_table(records, self._begin_ns)
+        records = records[~foreign_frees(records["kind"], records["ptr"])]
+        events = to_table(records, self._begin_ns)
         facts = {
             "clock": "counter; times are interpolated between reads of the buffer",
             "ring_bytes": BUFFER_KIB << 10,

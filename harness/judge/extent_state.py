@@ -68,7 +68,7 @@ def judge_record(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ju
     ]
     if record.checkpoints:
         checks.append(_checkpoints_check(record))
-    return Judgement(tuple(checks), tuple(_notes(bundle, record)), record)
+    return Judgement(tuple(checks), tuple(_notes(record)), record)
 
 
 def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
@@ -157,7 +157,7 @@ def _checkpoints_check(record: ReplayedRecord) -> Check:
     return Check.of("checkpoints", compared, 0, detail=detail)
 
 
-def _notes(bundle: Bundle, record: ReplayedRecord) -> list[str]:
+def _notes(record: ReplayedRecord) -> list[str]:
     outcome, states = record.outcome, record.states
     late = deferred_frees(states, outcome)
     without = len(record.operations) - len(np.unique(states.operation[states.operation != NONE]))
@@ -171,6 +171,4 @@ def _notes(bundle: Bundle, record: ReplayedRecord) -> list[str]:
         notes.append(f"{record.moved:,} contending operations were faster than their allocations stand")
     if without:
         notes.append(f"{without:,} operations ran without a preallocation and were applied at their entry")
-    if foreign := bundle.manifest["capture"].get("foreign_frees"):
-        notes.append(f"{foreign:,} frees of states of other file systems were set aside")
     return notes

@@ -4,37 +4,49 @@
 from __future__ import annotations
 
 import os
+import threading
 
 __all__ = ["KernelLog"]
 
+_POLL_S = 0.1
 _RECORD_BYTES = 8192  # a record of /dev/kmsg is at most this long (kernel/printk/printk.c)
 
 
 class KernelLog:
-    """Collects the lines that the kernel logs from now on."""
+    """Collects the lines that the kernel logs from now on, all the time, since its buffer is small."""
 
     def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._read_until_stopped, name="kernel log")
         self._fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.lseek(self._fd, 0, os.SEEK_END)
         self.overrun = 0
         """How often the kernel had overwritten lines before they were read."""
+        self._thread.start()
 
-    def read(self) -> list[str]:
-        """Return the lines since the last call, `[seconds] text`."""
-        lines: list[str] = []
+    def close(self) -> list[str]:
+        """Stop collecting, and return the lines: `[seconds] text`."""
+        self._stopping.set()
+        self._thread.join()
+        self._read()
+        os.close(self._fd)
+        return self._lines
+
+    def _read_until_stopped(self) -> None:
+        while not self._stopping.wait(_POLL_S):
+            self._read()
+
+    def _read(self) -> None:
         while True:
             try:
                 record = os.read(self._fd, _RECORD_BYTES)
             except BlockingIOError:
-                return lines
+                return
             except BrokenPipeError:
                 self.overrun += 1
                 continue
-            lines.append(_line(record.decode(errors="replace")))
-
-    def close(self) -> None:
-        """Stop collecting."""
-        os.close(self._fd)
+            self._lines.append(_line(record.decode(errors="replace")))
 
 
 def _line(record: str) -> str:

@@ -87,10 +87,9 @@ def _record(
         with workspace.btrfs(case.layout) as filesystem:
             experiment = _experiment(case, seed, writer, workspace, filesystem, start_capture, evidence)
             direct_io, fsid = filesystem.direct_io, filesystem.fsid
-        lines = log.read()
     finally:
+        lines = log.close()
         evidence.overrun = log.overrun
-        log.close()
     writer.add_json("steps.json", experiment.steps)
     writer.add_json("taskstats.json", experiment.taskstats)
     writer.add_json("layout.json", evidence.layout)
