@@ -57,6 +57,9 @@ def test_delalloc_goes_on_to_the_limit_a_hole_or_a_boundary() -> None:
     assert tree.find_delalloc_range(0, 11) == (True, 0, 19)
     assert tree.find_delalloc_range(0, 10) == (True, 0, 9)
     assert tree.find_delalloc_range(20, 100) == (True, 20, 39)
+    tree = tree_of((0, 9, DELALLOC), (10, 19, DELALLOC | DIRTY), (20, 29, DELALLOC))
+    assert tree.find_delalloc_range(0, 20) == (True, 0, 19)
+    assert tree.find_delalloc_range(0, 21) == (True, 0, 29)
     tree.clear_extent_bit(10, 10, DELALLOC)
     assert tree.find_delalloc_range(0, 100) == (True, 0, 9)
 
