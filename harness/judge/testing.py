@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -99,10 +99,15 @@ class SimulatedKernel:
                 yield True
             position = self._section(tree, pid, op, position, prealloc)
             yield True
-        self.failed += position == FAILED
+        failed_start = tree.failed_start if position == FAILED else op.start
         for ident in prealloc:
             self._free(ident, pid)
         yield True
+        self.failed += position == FAILED
+        if failed_start > op.start:
+            # try_lock_extent() gives back what it had got.
+            back = replace(op, kind=Kind.CLEAR, end=failed_start - 1)
+            yield from self._task(pid, [back])
 
     def _section(
         self, tree: ExtentIoTree, pid: int, op: Operation, position: int, prealloc: list[int]
