@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,7 +126,7 @@ class Replay:
         """Apply all steps, or those before event `until`; return the last tree."""
         tree = self.new_tree()
         bounds = np.flatnonzero(np.diff(steps.tree, prepend=~steps.tree[:1])).tolist()
-        for first, last in zip(bounds, [*bounds[1:], len(steps.tree)], strict=True):
+        for first, last in pairwise([*bounds, len(steps.tree)]):
             end = last if until is None else first + int(np.count_nonzero(steps.event[first:last] < until))
             tree = self.new_tree()
             self._run_tree(tree, steps, first, end)
