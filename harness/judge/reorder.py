@@ -220,9 +220,9 @@ class _Search:
         return _Effect(step, erased=tuple(released))
 
     def _agrees(self, effect: _Effect, row: Row, *, finished: bool) -> bool:
-        operation, until = row[1], self._until[effect.step]
-        # Freed by the operation that erased it, or later, when the last cached reference went.
-        if any(self._free_operation[i] != operation and self._free_event[i] <= until for i in effect.erased):
+        operation, event = row[1], self._event[effect.step]
+        # Who erases a state frees it, or leaves that to somebody who still holds a cached reference.
+        if any(self._free_event[i] < event for i in effect.erased):
             return False
         if any(self._free_operation[i] != operation for i in effect.left):
             return False
