@@ -85,11 +85,24 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
     positions = [c.at_event for c in checkpoints]
     probes, outcome = _with_releases(operations, states, positions, new_tree)
     reordering = Reordering(events, operations, states, new_tree, partial(_same, checkpoints, states))
-    wrong = wrong_operations(operations, states, outcome)
-    if len(wrong):
-        reordering.explain(Steps.of(operations, states, probes, positions, join=False), wrong, outcome)
     steps = Steps.of(operations, states, probes, positions)
-    return ReplayedRecord(events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering)
+    record = ReplayedRecord(
+        events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering
+    )
+    if trees := _differing_trees(record):
+        reordering.explain(Steps.of(operations, states, probes, positions, join=False), trees, outcome)
+    return record
+
+
+def _differing_trees(record: ReplayedRecord) -> list[int]:
+    """Trees about which anything differs when operations are applied in the order of their allocations."""
+    wrong = wrong_operations(record.operations, record.states, record.outcome)
+    _, locks = lock_findings(record.operations, record.outcome, record.bits.lock_bits)
+    trees = set(record.operations.tree[np.union1d(wrong, locks)].tolist())
+    for number, checkpoint in enumerate(record.checkpoints):
+        _, found = compare_checkpoint(number, checkpoint, record.outcome, record.states)
+        trees.update(finding.tree.tree for finding in found if checkpoint.valid)
+    return sorted(trees)
 
 
 def _same(checkpoints: list[Checkpoint], states: States, number: int, tree: int, contents: Snapshot) -> bool:

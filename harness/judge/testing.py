@@ -56,7 +56,7 @@ class SimulatedKernel:
     def run(self, tasks: Sequence[Sequence[Operation]]) -> None:
         """Run each task's operations; the seed decides who goes on when."""
         rng = self._rng
-        running = [self._task(pid, operations) for pid, operations in enumerate(tasks, 100)]
+        running = [self.task(pid, operations) for pid, operations in enumerate(tasks, 100)]
         current = 0
         while running:
             if rng.random() < self.preemption:
@@ -91,7 +91,8 @@ class SimulatedKernel:
         columns = zip(*self.rows, strict=True)
         return {n: np.array(c, RECORD[n]) for n, c in zip(names, columns, strict=True)}
 
-    def _task(self, pid: int, operations: Sequence[Operation]) -> Iterator[bool]:
+    def task(self, pid: int, operations: Sequence[Operation]) -> Iterator[bool]:
+        """Yield wherever another task can go on; for tests that schedule by hand."""
         for op in operations:
             self._emit(op.kind, op.tree, pid, op)
             yield True
@@ -115,7 +116,7 @@ class SimulatedKernel:
         if failed_start > op.start:
             # try_lock_extent() gives back what it had got.
             back = replace(op, kind=Kind.CLEAR, end=failed_start - 1)
-            yield from self._task(pid, [back])
+            yield from self.task(pid, [back])
 
     def _section(
         self, tree: ExtentIoTree, pid: int, op: Operation, position: int, prealloc: list[int]
