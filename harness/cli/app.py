@@ -56,6 +56,11 @@ def main() -> NoReturn:
     except InfrastructureError as error:
         _complain(str(error))
         sys.exit(EXIT_UNDECIDED)
+    except Exception:
+        # Not Python's own code for it, 1: that would read as the verdict FAIL.
+        sys.excepthook(*sys.exc_info())
+        _complain("this is a bug in iodiff, which decided nothing: report it with the lines above")
+        sys.exit(EXIT_UNDECIDED)
     except Interrupted as error:
         _complain(f"{error}: what was made is gone, what was finished is kept")
         sys.exit(EXIT_SIGNAL + error.number)
