@@ -11,7 +11,7 @@ from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.judge.operations import States
 from harness.judge.replay import Outcome, Snapshot
 
-__all__ = ["ContentsFinding", "compare_checkpoint"]
+__all__ = ["ContentsFinding", "compare_checkpoint", "first_difference"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,14 @@ def compare_checkpoint(
     for tree in checkpoint.trees:
         model = outcome.snapshots.get((number, tree.tree), [])
         compared += 1 + max(len(model), len(tree.states))
-        position = _first_difference(tree, model, states)
+        position = first_difference(tree, model, states)
         if position is not None:
             findings.append(ContentsFinding(checkpoint, tree, position, model))
     return compared, findings
 
 
-def _first_difference(tree: TreeContents, model: Snapshot, states: States) -> int | None:
+def first_difference(tree: TreeContents, model: Snapshot, states: States) -> int | None:
+    """Number of equal states before the first that differs, or None when there is no difference."""
     kernel = tree.states
     rows = np.array(model, dtype=[("start", "u8"), ("end", "u8"), ("bits", "u8"), ("ident", "i8")])
     common = min(len(kernel), len(rows))

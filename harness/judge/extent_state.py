@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.bundle import Bundle, Table
 from harness.capture.checkpoints import Checkpoint, load_checkpoints
-from harness.judge.contents import ContentsFinding, compare_checkpoint
+from harness.judge.contents import ContentsFinding, compare_checkpoint, first_difference
 from harness.judge.explain import explain_contents, explain_operation, explain_state
 from harness.judge.findings import (
     StateFindings,
@@ -21,7 +23,7 @@ from harness.judge.findings import (
 )
 from harness.judge.operations import NONE, Operations, States, group
 from harness.judge.reorder import Reordering
-from harness.judge.replay import Outcome, Replay, TreeFactory
+from harness.judge.replay import Outcome, Replay, Snapshot, TreeFactory
 from harness.judge.steps import Steps, activations
 from harness.verdicts import Check, Verdict
 from reference.extent_state import BitLayout, ExtentIoTree
@@ -44,8 +46,8 @@ class ReplayedRecord:
     steps: Steps
     outcome: Outcome
     new_tree: TreeFactory
-    moved: int
-    """How often contending operations were applied in another order than they allocated."""
+    reordering: Reordering
+    """The search for another order of contending operations."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,30 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
     def new_tree() -> ExtentIoTree:
         return model(bits)
 
-    steps, outcome = _with_releases(operations, states, [c.at_event for c in checkpoints], new_tree)
-    reordering = Reordering(events, operations, states, new_tree)
+    positions = [c.at_event for c in checkpoints]
+    probes, outcome = _with_releases(operations, states, positions, new_tree)
+    reordering = Reordering(events, operations, states, new_tree, partial(_same, checkpoints, states))
     wrong = wrong_operations(operations, states, outcome)
     if len(wrong):
-        steps = reordering.explain(steps, wrong)
-        outcome = _replay(operations, states, steps, new_tree)
-    return ReplayedRecord(
-        events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering.moved
-    )
+        reordering.explain(Steps.of(operations, states, probes, positions, join=False), wrong, outcome)
+    steps = Steps.of(operations, states, probes, positions)
+    return ReplayedRecord(events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering)
+
+
+def _same(checkpoints: list[Checkpoint], states: States, number: int, tree: int, contents: Snapshot) -> bool:
+    """Whether the kernel's tree at a checkpoint, if it was read, holds `contents`."""
+    checkpoint = checkpoints[number]
+    found = [t for t in checkpoint.trees if t.tree == tree]
+    return not (checkpoint.valid and found) or first_difference(found[0], contents, states) is None
 
 
 def _with_releases(
     operations: Operations, states: States, checkpoints: list[int], new_tree: TreeFactory
-) -> tuple[Steps, Outcome]:
-    """Replay until every release is known: those after an operation on the same tree show as differences."""
+) -> tuple[NDArray[np.int64], Outcome]:
+    """Replay until every release is known: those after an operation on the same tree show as differences.
+
+    Returns the states freed where releases may have begun, and the last replay.
+    """
     probes = elsewhere_freed(operations, states)
     for _ in range(_ROUNDS):
         steps = Steps.of(operations, states, probes, checkpoints)
@@ -104,7 +115,7 @@ def _with_releases(
         if len(more) == len(probes):
             break
         probes = more
-    return steps, outcome
+    return probes, outcome
 
 
 def _replay(operations: Operations, states: States, steps: Steps, new_tree: TreeFactory) -> Outcome:
@@ -167,8 +178,13 @@ def _notes(record: ReplayedRecord) -> list[str]:
         f"{outcome.releases:,} trees were released as a whole",
         f"{waited:,} operations had events of other tasks between their entry and their allocation",
     ]
-    if record.moved:
-        notes.append(f"{record.moved:,} contending operations were faster than their allocations stand")
+    if record.reordering.resolved:
+        notes.append(
+            f"{record.reordering.resolved:,} trees agree in another order of contending operations than that "
+            "of their allocations, one that the record allows"
+        )
+    if record.reordering.given_up:
+        notes.append(f"the search for such an order was cut off for {record.reordering.given_up:,} trees")
     if without:
         notes.append(f"{without:,} operations ran without a preallocation and were applied at their entry")
     return notes

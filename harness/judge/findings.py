@@ -19,6 +19,7 @@ __all__ = [
     "StateFindings",
     "deferred_frees",
     "elsewhere_freed",
+    "given_back",
     "lock_findings",
     "state_findings",
     "wrong_operations",
@@ -114,6 +115,14 @@ def lock_findings(operations: Operations, outcome: Outcome, lock_bits: int) -> t
     behind_start = failed & (failed_start > operations.start)
     wrong = is_lock & ((~failed & retried) | (behind_start & ~cleared_exactly))
     return int(is_lock.sum()), np.flatnonzero(wrong)
+
+
+def given_back(operations: Operations) -> dict[int, int]:
+    """Operations whose task next clears the beginning of their range: operation -> first byte it keeps."""
+    following = _next_of_task(operations)
+    seen = np.flatnonzero(_clears_prefix(operations, following))
+    ends = operations.end[following[seen]].tolist()
+    return {op: end + 1 for op, end in zip(seen.tolist(), ends, strict=True)}
 
 
 def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:

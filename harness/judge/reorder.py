@@ -1,43 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Finds an order in which contending operations can have taken the tree lock.
 
-A record shows when an operation allocated, just before it asks for the lock, and the next event of its
-task, by when it has had it. Between the two another task may have been faster. Operations are applied in
-the order of their allocations; where that contradicts the record, this search looks for another order that
-the record allows and that contradicts nothing: a linearization, in the words of Herlihy and Wing (1990),
-found by the backtracking of Wing and Gong (1993). Only a tree for which there is none differs from its
-model.
+A record shows when an operation allocated, just before it asks for the lock, and the next event of its task,
+by when it has had it. Between the two another task may have been faster. Operations are applied in the order
+of their allocations; where that contradicts the record, this search looks for another order that the record
+allows and that contradicts nothing: a linearization, in the words of Herlihy and Wing (1990), found by the
+backtracking of Wing and Gong (1993), one hold of the lock at a time. Only a tree for which there is none
+differs from its model.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.bundle import Table
+from harness.judge.findings import given_back
 from harness.judge.operations import NONE, Operations, States
-from harness.judge.replay import Replay, Row, TreeFactory, TreeReplay
+from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeFactory, TreeReplay
 from harness.judge.steps import Step, Steps
+from reference.extent_state import FAILED
 
 __all__ = ["Reordering"]
 
-_MAX_TRIES = 200_000
-"""Applications of an operation a tree's search may take."""
+_MAX_TRIES = 50_000
+"""Lock holds that a tree's search may try beyond those of its record."""
+_KEPT_CHOICES = 64
+"""How far back, in choices, a contradiction can reach."""
 
 
 @dataclass
-class _Choice:
-    """A point of the search at which several steps may come next."""
+class _Position:
+    """A point of the search: everything applied so far, and what comes next."""
 
     replay: TreeReplay
-    pending: list[int]
-    """Steps not yet applied, in the order of their allocations."""
-    applied: int
-    """How many steps come before this point."""
-    left: list[int]
-    """Candidates still to be tried."""
+    front: int = 0
+    """Steps from here on have not been looked at."""
+    window: list[int] = field(default_factory=list)
+    """Steps before `front` that are not finished, in the order of their allocations."""
+    log: int = 0
+    """Length of the search's log."""
+
+    def copy(self) -> _Position:
+        return _Position(self.replay.copy(), self.front, self.window.copy(), self.log)
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """What one lock hold did to the states, or a look at the tree between two."""
+
+    step: int
+    erased: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
+    failed_start: int | None = None
+    snapshot: Snapshot | None = None
 
 
 @dataclass
@@ -48,128 +69,177 @@ class Reordering:
     operations: Operations
     states: States
     new_tree: TreeFactory
-    moved: int = 0
-    """Steps that another order than that of their allocations was found for."""
+    agrees: Callable[[int, int, Snapshot], bool]
+    """Whether (checkpoint, tree) holds these contents in the kernel."""
+    resolved: int = 0
+    """Trees for which another order was found."""
     given_up: int = 0
     """Trees whose search was cut off."""
-    locked_by: NDArray[np.int64] = field(init=False)
-    """For each event the next one of its task: an allocation's operation has had the lock by then."""
 
     def __post_init__(self) -> None:
-        self.locked_by = _next_event_of_task(self.events["pid"])
+        self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
+        self.given_back = given_back(self.operations)
 
-    def explain(self, steps: Steps, wrong: NDArray[np.int64]) -> Steps:
-        """Return `steps` with the trees of `wrong` operations in an order without contradiction, if any."""
+    def explain(self, steps: Steps, wrong: NDArray[np.int64], outcome: Outcome) -> None:
+        """Search the trees of `wrong` operations; where an order is found, put its effects into `outcome`."""
         for tree in np.unique(self.operations.tree[wrong]).tolist():
-            rows = np.flatnonzero(steps.tree == tree)
-            order = _Search(self, steps.rows(rows)).run()
-            if order is not None:
-                self.moved += int(np.count_nonzero(np.diff(order) < 0))
-                steps = steps.reordered(rows, rows[order])
-        return steps
+            search = _Search(self, steps.only(tree), tree)
+            if search.run():
+                self.resolved += 1
+                search.write(outcome)
 
 
 class _Search:
     """The search for one tree."""
 
-    def __init__(self, reordering: Reordering, steps: Steps) -> None:
-        self._owner = reordering
-        self._states = reordering.states
-        self._steps = steps
-        self._replayer = Replay(reordering.operations, reordering.states, reordering.new_tree)
+    def __init__(self, owner: Reordering, steps: Steps, tree: int) -> None:
+        self._owner = owner
+        self._tree = tree
+        self._several = steps.several
+        self._replayer = Replay(owner.operations, owner.states, owner.new_tree)
         self._rows: list[Row] = list(self._replayer.rows(steps, 0, len(steps.tree)))
         self._event: list[int] = steps.event.tolist()
-        self._kind: list[int] = steps.kind.tolist()
         self._until: list[int] = [
-            int(reordering.locked_by[event]) if kind < Step.PROBE else event
-            for event, kind in zip(self._event, self._kind, strict=True)
+            int(owner.locked_by[event]) if row[0] < Step.PROBE else event
+            for event, row in zip(self._event, self._rows, strict=True)
         ]
-        self._free_event: list[int] = reordering.states.free_event.tolist()
-        self._free_operation: list[int] = reordering.states.free_operation.tolist()
+        self._free_event: list[int] = owner.states.free_event.tolist()
+        self._free_operation: list[int] = owner.states.free_operation.tolist()
+        self._log: list[_Effect] = []
 
-    def run(self) -> list[int] | None:
-        """Return positions of the steps in an order without contradiction; None when there is none."""
-        order: list[int] = []
-        replay = TreeReplay(self._owner.new_tree(), self._steps.several)
-        choices: list[_Choice] = []
-        pending = list(range(len(self._rows)))
-        for _ in range(_MAX_TRIES):
-            if not pending:
-                return order
-            candidates = self._candidates(pending)
-            if len(candidates) > 1:
-                choices.append(_Choice(replay.copy(), pending.copy(), len(order), candidates[1:]))
-            step = candidates[0]
-            while not self._apply(replay, step):
-                while choices and not choices[-1].left:
+    def run(self) -> bool:
+        """Search; True when everything was applied without contradiction."""
+        at = _Position(TreeReplay(self._owner.new_tree(), self._several))
+        choices: deque[tuple[_Position, list[int]]] = deque(maxlen=_KEPT_CHOICES)
+        for _ in range(2 * len(self._rows) + _MAX_TRIES):
+            candidates = self._candidates(at)
+            if not candidates:
+                return True
+            step, *others = candidates
+            if others and self._is_contended(at, step):
+                choices.append((at.copy(), others))
+            while not self._apply(at, step):
+                while choices and not choices[-1][1]:
                     choices.pop()
                 if not choices:
-                    return None
-                choice = choices[-1]
-                step = choice.left.pop(0)
-                replay, pending = choice.replay.copy(), choice.pending.copy()
-                del order[choice.applied :]
-            order.append(step)
-            pending.remove(step)
+                    return False
+                saved, others = choices[-1]
+                step = others.pop(0)
+                at = saved.copy()
+                del self._log[at.log :]
         self._owner.given_up += 1
-        return None
+        return False
 
-    def _candidates(self, pending: list[int]) -> list[int]:
-        """Steps that may come next: those that began before every other pending step had had the lock."""
-        limit = self._until[pending[0]]
-        found: list[int] = []
-        for step in pending:
-            if self._event[step] >= limit and found:
-                break
-            found.append(step)
-            limit = min(limit, self._until[step])
-        return [s for s in found if self._follows_own_parts(s, pending)]
+    def write(self, outcome: Outcome) -> None:
+        """Replace what `outcome` says of this tree by the effects of the order found."""
+        own = np.flatnonzero(self._owner.operations.tree[self._owner.states.operation] == self._tree)
+        for ident in own.tolist():
+            outcome.erased_by[ident] = NONE
+            outcome.unused[ident] = 0
+        for row in self._rows:
+            if row[0] < Step.PROBE:
+                outcome.failed_start.pop(row[1], None)
+                outcome.short.discard(row[1])
+        for effect in self._log:
+            self._write_effect(outcome, effect)
 
-    def _follows_own_parts(self, step: int, pending: list[int]) -> bool:
-        """Whether no earlier part of the same operation is still pending."""
-        subject = self._rows[step][1]
-        return self._kind[step] >= Step.PROBE or all(
-            self._rows[p][1] != subject or self._kind[p] >= Step.PROBE for p in pending[: pending.index(step)]
-        )
+    def _write_effect(self, outcome: Outcome, effect: _Effect) -> None:
+        kind, subject = self._rows[effect.step][:2]
+        if effect.snapshot is not None:
+            outcome.snapshots[subject, self._tree] = effect.snapshot
+            return
+        by = subject if kind < Step.PROBE else RELEASED
+        for ident in effect.erased:
+            outcome.erased_by[ident] = by
+        for ident in effect.left:
+            outcome.unused[ident] = 1
+        if effect.failed_start is not None:
+            outcome.failed_start[subject] = effect.failed_start
 
-    def _apply(self, replay: TreeReplay, step: int) -> bool:
-        """Apply a step; False when what the model does then contradicts the record."""
-        tree, row = replay.tree, self._rows[step]
-        if row[0] >= Step.PROBE:
-            if row[0] == Step.PROBE:
-                self._replayer.look(tree, row[0], row[1], 0)
+    def _candidates(self, at: _Position) -> list[int]:
+        """Steps that may come next: those that began before another must have had the lock."""
+        limit = min((self._until[step] for step in at.window), default=None)
+        while at.front < len(self._rows) and (limit is None or self._event[at.front] < limit):
+            at.window.append(at.front)
+            limit = min(limit or self._until[at.front], self._until[at.front])
+            at.front += 1
+        first_parts: dict[int, int] = {}
+        for step in at.window:
+            kind, subject = self._rows[step][:2]
+            first_parts.setdefault(subject if kind < Step.PROBE else -step - 1, step)
+        # An operation that has begun goes on first, as it does unless somebody waits for the lock.
+        begun = [s for s in first_parts.values() if self._rows[s][1] in at.replay.paused]
+        return begun + [s for s in first_parts.values() if s not in begun]
+
+    def _is_contended(self, at: _Position, step: int) -> bool:
+        """Whether a step that touches this one began before this one must have had the lock."""
+        later = takewhile(lambda s: self._event[s] < self._until[step], range(at.front, len(self._rows)))
+        return any(self._touch(step, other) for other in chain(at.window, later) if other != step)
+
+    def _touch(self, one: int, other: int) -> bool:
+        """Whether the order of two steps can matter: their ranges overlap or are neighbours."""
+        a, b = self._rows[one], self._rows[other]
+        if max(a[0], b[0]) >= Step.PROBE:
             return True
-        operation = row[1]
-        finished = replay.apply(row) < 0
-        erased, left = set(tree.erased), list(tree.supply)
-        short = tree.unsupplied
-        tree.erased.clear()
-        tree.supply.clear()
-        tree.unsupplied = 0
-        if short or any(self._free_operation[ident] != operation for ident in left):
+        return a[4] <= b[5] + 1 and b[4] <= a[5] + 1
+
+    def _apply(self, at: _Position, step: int) -> bool:
+        """Apply one lock hold of a step; False when what the model does then contradicts the record."""
+        row = self._rows[step]
+        if row[0] >= Step.PROBE:
+            effect = self._look(at.replay, step)
+            finished = True
+        else:
+            result = at.replay.apply(row, once=True)
+            tree = at.replay.tree
+            failed = tree.failed_start if result == FAILED else None
+            effect = _Effect(step, tuple(tree.erased), tuple(tree.supply), failed)
+            finished = result < 0 or at.replay.waits(row)
+            if tree.unsupplied or not self._agrees(effect, row, finished=result < 0):
+                return False
+            tree.erased.clear()
+            tree.supply.clear()
+        if effect is None:
             return False
-        if any(not self._may_be_erased_by(ident, operation, self._event[step]) for ident in erased):
+        self._log.append(effect)
+        at.log = len(self._log)
+        if finished:
+            at.window.remove(step)
+        return True
+
+    def _look(self, replay: TreeReplay, step: int) -> _Effect | None:
+        kind, subject = self._rows[step][:2]
+        if kind == Step.CHECKPOINT:
+            contents = replay.tree.states()
+            agrees = self._owner.agrees(subject, self._tree, contents)
+            return _Effect(step, snapshot=contents) if agrees else None
+        released = self._replayer.released_by(replay.tree, subject)
+        if released:
+            replay.tree.release()
+            replay.tree.erased.clear()
+        return _Effect(step, erased=tuple(released))
+
+    def _agrees(self, effect: _Effect, row: Row, *, finished: bool) -> bool:
+        operation, event = row[1], self._event[effect.step]
+        # Who erases a state frees it, or leaves that to somebody who still holds a cached reference.
+        if any(self._free_event[i] < event for i in effect.erased):
             return False
-        return not finished or self._used_as_recorded(operation, row[2], erased, left)
+        if any(self._free_operation[i] != operation for i in effect.left):
+            return False
+        if not finished:
+            return True
+        return self._lock_agrees(operation, int(row[4]), effect.failed_start) and self._kept(row, effect)
 
-    def _may_be_erased_by(self, ident: int, operation: int, event: int) -> bool:
-        """A state is freed by the operation that erases it, or later, when the last cached reference goes."""
-        return self._free_operation[ident] == operation or self._free_event[ident] > self._until_of(event)
+    def _lock_agrees(self, operation: int, start: int, failed_start: int | None) -> bool:
+        """A set that fails behind its start is followed by a clear of what it had got."""
+        return failed_start in {None, start} or failed_start == self._owner.given_back.get(operation)
 
-    def _until_of(self, event: int) -> int:
-        return int(self._owner.locked_by[event])
-
-    def _used_as_recorded(self, operation: int, ident: int, erased: set[int], left: list[int]) -> bool:
-        """The kernel freed none of its own new states in the operation but those the model has no use for."""
-        own = self._steps.several.get(operation, [ident] if ident != NONE else [])
-        return all(
-            self._free_operation[i] != operation or i in erased or i in left or self._erased_before(i)
-            for i in own
-        )
-
-    def _erased_before(self, ident: int) -> bool:
-        # An earlier part of a long operation may have erased a state of its own already.
-        return len(self._steps.several) > 0 and ident not in self._steps.supply
+    def _kept(self, row: Row, effect: _Effect) -> bool:
+        """Whether the kernel kept the states that the model put to use and still has in its tree."""
+        operation, ident = row[1], row[2]
+        own = self._several.get(operation, [ident] if ident != NONE else [])
+        gone = set(effect.left).union(effect.erased)
+        return len(own) > 1 or all(i in gone or self._free_operation[i] != operation for i in own)
 
 
 def _next_event_of_task(pid: NDArray[np.uint32]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -55,46 +56,58 @@ class TreeReplay:
     def __init__(self, tree: ExtentIoTree, several: dict[int, list[int]]) -> None:
         self.tree = tree
         self._several = several
-        self._paused: dict[int, tuple[int, list[int]]] = {}
+        self.paused: dict[int, tuple[int, list[int]]] = {}
+        """Operations begun and not finished: where they go on, and the supply they have left."""
         self._section = {int(Kind.SET): tree.set_section, int(Kind.CLEAR): tree.clear_section}
 
     def copy(self) -> TreeReplay:
         """Return an independent copy, to try another order on."""
         twin = TreeReplay(self.tree.copy(), self._several)
-        twin._paused = dict(self._paused)
+        twin.paused = dict(self.paused)
         return twin
 
-    def apply(self, row: Row) -> int:
-        """Apply an operation, or the part of it up to its next allocation; return what its last section did.
+    def apply(self, row: Row, *, once: bool = False) -> int:
+        """Apply an operation, or the part of it up to its next allocation, or `once` the lock is held.
 
-        The tree's `supply`, `erased` and `unsupplied` tell what became of its states until they are emptied.
+        Returns what its last section did: DONE, FAILED, or where it goes on when it is applied again. The
+        tree's `supply`, `erased` and `unsupplied` tell what became of its states until they are emptied.
         """
         kind, subject, ident, parts, position, end, bits, clear_bits = row
         supply = self.tree.supply
         kept = NONE
-        if ident != NONE:
-            supply.append(ident)
+        if ident == NONE or subject in self.paused:
+            position, kept = self._resume(subject, ident, parts, position)
         else:
-            position, kept = self._resume(subject, parts, position)
+            supply.append(ident)
         if kind == Kind.CONVERT:
             section = self.tree.convert_section
             while position >= 0 and len(supply) > kept:
                 position = section(position, end, bits, clear_bits)
+                if once:
+                    break
         else:
             plain_section = self._section[kind]
             while position >= 0 and len(supply) > kept:
                 position = plain_section(position, end, bits)
-        if parts:
+                if once:
+                    break
+        if parts or position >= 0:
             # What it allocated under the lock it has used already, though it stands in a later step.
-            self._paused[subject] = position, supply.copy() if position >= 0 else []
+            self.paused[subject] = position, supply.copy() if position >= 0 else []
         if position >= 0:
             supply.clear()
         return position
 
-    def _resume(self, subject: int, parts: int, start: int) -> tuple[int, int]:
-        """Take up an operation with several allocations: where it goes on, and when it must stop again."""
-        idents = self._several.get(subject, [])
-        position, supply = self._paused.pop(subject, (start, idents[::-1]))
+    def waits(self, row: Row) -> bool:
+        """Whether an operation that is not finished has to allocate first, in a later step."""
+        _, subject, _, parts, *_ = row
+        position, supply = self.paused.get(subject, (0, []))
+        return bool(parts) and (position < 0 or len(supply) <= len(self._several[subject]) - parts)
+
+    def _resume(self, subject: int, ident: int, parts: int, start: int) -> tuple[int, int]:
+        """Take up an operation that was begun or has several allocations: where to go on, when to stop."""
+        idents = self._several.get(subject, [ident] if ident != NONE else [])
+        position, supply = self.paused.pop(subject, (start, idents[::-1]))
         self.tree.supply[:] = supply
         # It drops the lock to allocate again when only what it allocates later is left of its supply.
         return position, len(idents) - parts if parts else NONE
@@ -113,7 +126,7 @@ class Replay:
         """Apply all steps, or those before event `until`; return the last tree."""
         tree = self.new_tree()
         bounds = np.flatnonzero(np.diff(steps.tree, prepend=~steps.tree[:1])).tolist()
-        for first, last in zip(bounds, [*bounds[1:], len(steps.tree)], strict=True):
+        for first, last in pairwise([*bounds, len(steps.tree)]):
             end = last if until is None else first + int(np.count_nonzero(steps.event[first:last] < until))
             tree = self.new_tree()
             self._run_tree(tree, steps, first, end)
@@ -172,15 +185,19 @@ class Replay:
             self._release_if_begun(tree, subject)
 
     def _release_if_begun(self, tree: ExtentIoTree, state: int) -> None:
-        """Empty the tree when `state`, freed outside of an operation, and all others in it went at once.
+        released = self.released_by(tree, state)
+        if released:
+            tree.release()
+            tree.erased.clear()
+            self.outcome.releases += 1
+            for ident in released:
+                self.outcome.erased_by[ident] = RELEASED
+
+    def released_by(self, tree: ExtentIoTree, state: int) -> list[int]:
+        """Return all states if `state`, freed outside of an operation, and the others went at once.
 
         btrfs_extent_io_tree_release() enters no operation: one task frees every state before it goes on.
         """
         live = [ident for _, _, _, ident in tree.states()]
         by = self.states.free_operation[live] == self.states.free_operation[state]
-        if state in live and by.all():
-            tree.release()
-            tree.erased.clear()
-            self.outcome.releases += 1
-            for ident in live:
-                self.outcome.erased_by[ident] = RELEASED
+        return live if state in live and by.all() else []

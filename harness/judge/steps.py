@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -43,8 +43,19 @@ class Steps:
     """States of the operations that allocated more than one."""
 
     @classmethod
-    def of(cls, operations: Operations, states: States, probes: Index, checkpoints: Sequence[int]) -> Steps:
-        """Order `operations`, the states freed elsewhere (`probes`) and checkpoints (event positions)."""
+    def of(
+        cls,
+        operations: Operations,
+        states: States,
+        probes: Index,
+        checkpoints: Sequence[int],
+        *,
+        join: bool = True,
+    ) -> Steps:
+        """Order `operations`, the states freed elsewhere (`probes`) and checkpoints (event positions).
+
+        With `join`, allocations of an operation that nothing on its tree came between are one step.
+        """
         own = np.flatnonzero(states.operation != NONE)
         allocations = np.bincount(states.operation[own], minlength=len(operations))
         silent = np.flatnonzero(allocations == 0)
@@ -80,7 +91,7 @@ class Steps:
         supply[: len(own)] = own
         # A checkpoint stands before the event that has its number.
         order = np.lexsort((kind != Step.CHECKPOINT, event, tree))
-        return cls._joined(tree[order], event[order], kind[order], subject[order], supply[order])
+        return cls._ordered(tree[order], event[order], kind[order], subject[order], supply[order], join)
 
     def rows(self, rows: NDArray[Any]) -> Steps:
         """Return some of the steps, in the order of `rows`."""
@@ -98,31 +109,23 @@ class Steps:
         """Return the steps of one tree."""
         return self.rows(self.tree == tree)
 
-    def reordered(self, rows: Index, order: Index) -> Steps:
-        """Return the steps with those of `rows` in the order `order`."""
-        all_rows = np.arange(len(self.tree))
-        all_rows[rows] = order
-        return self.rows(all_rows)
-
     @classmethod
-    def _joined(
-        cls, tree: NDArray[np.uint64], event: Index, kind: Index, subject: Index, supply: Index
+    def _ordered(
+        cls, tree: NDArray[np.uint64], event: Index, kind: Index, subject: Index, supply: Index, join: bool
     ) -> Steps:
-        """Join an operation's allocations that nothing on its tree came between."""
         is_operation = kind < Step.PROBE
+        times = np.bincount(subject[is_operation], minlength=1)
+        repeated = is_operation & (times[np.where(is_operation, subject, 0)] > 1)
         joined = np.zeros(len(tree), bool)
-        joined[1:] = (
-            is_operation[1:] & is_operation[:-1] & (subject[1:] == subject[:-1]) & (tree[1:] == tree[:-1])
-        )
+        joined[1:] = repeated[1:] & repeated[:-1] & (subject[1:] == subject[:-1]) & join
+        rows = np.flatnonzero(repeated)
+        rows = rows[np.argsort(subject[rows], kind="stable")]
         several: dict[int, list[int]] = {}
-        repeated = _repeated(subject[is_operation])
-        for row in np.flatnonzero(is_operation & np.isin(subject, repeated)).tolist():
-            several.setdefault(int(subject[row]), []).append(int(supply[row]))
-        supply = np.where(is_operation & np.isin(subject, repeated), NONE, supply)
+        for operation, state in zip(subject[rows].tolist(), supply[rows].tolist(), strict=True):
+            several.setdefault(operation, []).append(state)
+        supply = np.where(repeated, NONE, supply)
+        parts = _parts(rows, subject, joined)
         kept = np.flatnonzero(~joined)
-        parts = np.zeros(len(tree), np.int64)
-        for row, limit in _interrupted(subject, is_operation, joined):
-            parts[row] = limit
         return cls(tree[kept], event[kept], kind[kept], subject[kept], supply[kept], parts[kept], several)
 
 
@@ -134,20 +137,15 @@ def activations(operations: Operations, states: States) -> Index:
     return first
 
 
-def _repeated(values: NDArray[Any]) -> NDArray[Any]:
-    found, counts = np.unique(values, return_counts=True)
-    return found[counts > 1]
+def _parts(rows: Index, subject: Index, joined: NDArray[np.bool_]) -> Index:
+    """For each step of an operation but its last: the states that it and those before it have handed out.
 
-
-def _interrupted(
-    subject: Index, is_operation: NDArray[np.bool_], joined: NDArray[np.bool_]
-) -> Iterator[tuple[int, int]]:
-    """Yield the steps of operations that others came between: row, states used up by then."""
-    heads = np.flatnonzero(is_operation & ~joined)
-    again = _repeated(subject[heads])
-    for operation in again.tolist():
-        rows = np.flatnonzero(is_operation & (subject == operation))
-        for used, row in enumerate(rows.tolist()):
-            if used and not joined[row]:
-                # The step before this one ends with `used` states handed out.
-                yield int(rows[:used][~joined[rows[:used]]][-1]), used
+    `rows` are the allocations of operations that have several, operation by operation.
+    """
+    first = np.searchsorted(subject[rows], subject[rows])
+    rank = np.arange(len(rows)) - first
+    heads = np.flatnonzero(~joined[rows])
+    goes_on = subject[rows[heads[:-1]]] == subject[rows[heads[1:]]]
+    parts = np.zeros(len(subject), np.int64)
+    parts[rows[heads[:-1][goes_on]]] = rank[heads[1:][goes_on]]
+    return parts

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The judge against simulated kernels: it must agree with an honest one, and with no other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.bundle import Bundle, BundleWriter, Table
+from harness.capture.checkpoints import Checkpoint, save_checkpoints
+from harness.capture.records import Kind
+from harness.judge.extent_state import Judgement, judge_record
+from harness.judge.testing import Operation, SimulatedKernel
+from harness.verdicts import Verdict
+from reference.extent_state import LINUX_6_18
+
+NAMES = LINUX_6_18.names
+LOCKED, DELALLOC, DIRTY, DEFRAG = (NAMES[n] for n in ("LOCKED", "DELALLOC", "DIRTY", "DEFRAG"))
+BLOCK = 4096
+TREE = 0x1000
+WHOLE = 2**64 - 1
+
+
+def bundle_of(kernel: SimulatedKernel, folder: Path, events: Table | None = None) -> Bundle:
+    writer = BundleWriter(folder)
+    writer.add_table("events.npz", kernel.events() if events is None else events)
+    save_checkpoints(writer, kernel.checkpoints)
+    bits = {f"EXTENT_{name}": value for name, value in NAMES.items()}
+    return writer.finish({"capture": {"bits": bits}})
+
+
+def judged(kernel: SimulatedKernel, folder: Path, events: Table | None = None) -> Judgement:
+    return judge_record(bundle_of(kernel, folder, events))
+
+
+def verdicts(judgement: Judgement) -> dict[str, Verdict]:
+    return {check.name: check.verdict for check in judgement.checks}
+
+
+def random_task(rng: random.Random, count: int, tree: int = TREE) -> list[Operation]:
+    operations = []
+    for _ in range(count):
+        start = rng.randrange(12) * BLOCK
+        end = start + rng.randrange(1, 6) * BLOCK - 1
+        kind = rng.choice([Kind.SET, Kind.SET, Kind.CLEAR, Kind.CONVERT])
+        if kind == Kind.CONVERT:
+            operations.append(Operation(kind, start, end, DIRTY, DELALLOC, tree))
+        else:
+            bits = rng.choice([LOCKED, DELALLOC, DIRTY, DEFRAG])
+            operations.append(Operation(kind, start, end, bits, 0, tree))
+    return operations
+
+
+def random_kernel(seed: int, preemption: float, cached: float = 0.0) -> SimulatedKernel:
+    rng = random.Random(seed)
+    kernel = SimulatedKernel(seed, preemption, cached)
+    kernel.run([random_task(rng, 25) for _ in range(3)])
+    kernel.checkpoint("middle")
+    kernel.run([random_task(rng, 10), random_task(rng, 10, 0x2000)])
+    kernel.cached = 0
+    kernel.release(TREE)
+    kernel.checkpoint("released")
+    return kernel
+
+
+def dirty_file(blocks: int = 64) -> SimulatedKernel:
+    """One task that locks, dirties and unlocks every other block, then cleans the first half."""
+    kernel = SimulatedKernel(preemption=0)
+    operations = []
+    for block in range(0, blocks, 2):
+        start, end = block * BLOCK, (block + 1) * BLOCK - 1
+        for kind, bits in ((Kind.SET, LOCKED), (Kind.SET, DELALLOC), (Kind.CLEAR, LOCKED)):
+            operations.append(Operation(kind, start, end, bits))
+    kernel.run([operations])
+    kernel.checkpoint("dirty")
+    kernel.run([[Operation(Kind.CLEAR, 0, blocks // 2 * BLOCK - 1, DELALLOC)]])
+    kernel.checkpoint("half clean")
+    return kernel
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_honest_kernel_passes(tmp_path: Path, seed: int) -> None:
+    kernel = random_kernel(seed, preemption=0)
+    judgement = judged(kernel, tmp_path / "b")
+    del (found := verdicts(judgement))["locks"]
+    assert set(found.values()) == {Verdict.PASS}
+    assert [check.compared for check in judgement.checks[:2]] == [
+        sum(row[10] <= Kind.CONVERT for row in kernel.rows),
+        sum(row[10] == Kind.ALLOC for row in kernel.rows),
+    ]
+    assert judgement.record.outcome.releases == 1
+    assert judgement.record.outcome.failed_start
+
+
+def test_another_order_of_contending_operations_is_found(tmp_path: Path) -> None:
+    """Tasks preempted between allocation and lock: then the allocations stand in another order."""
+    found = [judged(random_kernel(seed, 0.02), tmp_path / str(seed)) for seed in range(40)]
+    wrong = [j for j in found if verdicts(j)["operations"] is not Verdict.PASS]
+    resolved = sum(j.record.reordering.resolved for j in found)
+    assert resolved >= 10
+    assert len(wrong) <= 3, "the search has become weaker"
+
+
+def test_cached_references_do_not_mislead_the_search(tmp_path: Path) -> None:
+    """A state erased by one task is freed by another, even before the first shows that it had the lock."""
+    found = [judged(random_kernel(seed, 0.02, 0.3), tmp_path / str(seed)) for seed in range(40)]
+    assert sum(j.record.reordering.resolved for j in found) >= 10
+    assert sum(verdicts(j)["operations"] is not Verdict.PASS for j in found) <= 4
+
+
+def test_an_impossible_order_is_not_accepted(tmp_path: Path) -> None:
+    """Without contention there is no other order, whatever it would explain."""
+    kernel = dirty_file()
+    events = kernel.events()
+    one, other = np.flatnonzero(events["bits"] == DELALLOC)[[3, 4]]
+    for column in ("start", "len"):
+        events[column][[one, other]] = events[column][[other, one]]
+    judgement = judged(kernel, tmp_path / "b", events)
+    assert verdicts(judgement)["operations"] is Verdict.FAIL
+    assert judgement.record.reordering.resolved == 0
+
+
+def shifted(events: Table) -> None:
+    victim = np.flatnonzero(events["bits"] == DELALLOC)[5]
+    events["start"][victim] += BLOCK
+
+
+def shortened(events: Table) -> None:
+    victim = np.flatnonzero(events["bits"] == DELALLOC)[-1]
+    events["len"][victim] -= 2 * BLOCK
+
+
+def other_bits(events: Table) -> None:
+    events["bits"][np.flatnonzero(events["bits"] == DELALLOC)[5]] = DIRTY
+
+
+def other_kind(events: Table) -> None:
+    events["kind"][np.flatnonzero((events["kind"] == Kind.CLEAR) & (events["bits"] == LOCKED))[4]] = Kind.SET
+
+
+def swapped_frees(events: Table) -> None:
+    frees = np.flatnonzero(events["kind"] == Kind.FREE)[[10, 20]]
+    events["ptr"][frees] = events["ptr"][frees[::-1]]
+
+
+@pytest.mark.parametrize("edit", [shifted, shortened, other_bits, other_kind, swapped_frees])
+def test_a_record_that_differs_fails(tmp_path: Path, edit: Callable[[Table], None]) -> None:
+    kernel = dirty_file()
+    events = kernel.events()
+    edit(events)
+    judgement = judged(kernel, tmp_path / "b", events)
+    failed = [check for check in judgement.checks if check.verdict is Verdict.FAIL]
+    assert failed
+    assert all(check.wrong for check in failed)
+    first = failed[0].first_difference
+    assert first is not None
+    assert first.summary
+    assert first.kernel
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("ptr", 0xDEAD00), ("start", 4095), ("end", 4096), ("bits", DIRTY)]
+)
+def test_a_checkpoint_that_differs_fails(tmp_path: Path, column: str, value: int) -> None:
+    kernel = dirty_file()
+    rows = kernel.checkpoints[0].trees[0].states
+    rows[column][7] = value
+    judgement = judged(kernel, tmp_path / "b")
+    assert verdicts(judgement)["checkpoints"] is Verdict.FAIL
+    first = judgement.checks[-1].first_difference
+    assert first is not None
+    assert "after 7 equal states" in first.summary
+    assert verdicts(judgement)["operations"] is Verdict.PASS
+
+
+def test_a_tree_that_is_gone_must_have_been_empty(tmp_path: Path) -> None:
+    kernel = dirty_file()
+    checkpoint = kernel.checkpoints[0]
+    gone = replace(checkpoint.trees[0], gone=True, states=checkpoint.trees[0].states[:0])
+    kernel.checkpoints[0] = replace(checkpoint, trees=(gone,))
+    assert verdicts(judged(kernel, tmp_path / "b"))["checkpoints"] is Verdict.FAIL
+
+
+def test_an_invalid_checkpoint_is_no_evidence(tmp_path: Path) -> None:
+    kernel = dirty_file()
+    kernel.checkpoints[1] = Checkpoint("noisy", len(kernel.rows), 0, False, "never quiet", ())
+    check = judged(kernel, tmp_path / "b").checks[-1]
+    assert (check.verdict, check.wrong) == (Verdict.UNDECIDED, 0)
+    assert "never quiet" in check.detail
+
+
+def test_nothing_compared_is_no_pass(tmp_path: Path) -> None:
+    kernel = SimulatedKernel()
+    events = {name: column[:0] for name, column in dirty_file().events().items()}
+    judgement = judged(kernel, tmp_path / "b", events)
+    assert set(verdicts(judgement).values()) == {Verdict.UNDECIDED}
+
+
+def test_a_wrapped_length_is_the_whole_range(tmp_path: Path) -> None:
+    kernel = SimulatedKernel()
+    kernel.run([[Operation(Kind.SET, 0, BLOCK - 1, DIRTY), Operation(Kind.CLEAR, 0, WHOLE, DIRTY)]])
+    kernel.checkpoint("empty")
+    assert kernel.rows[3][3] == 0
+    judgement = judged(kernel, tmp_path / "b")
+    assert verdicts(judgement)["operations"] is Verdict.PASS
+    assert verdicts(judgement)["checkpoints"] is Verdict.PASS
+
+
+def lock_pair() -> SimulatedKernel:
+    """One task holds [2, 3] when another asks for [0, 3]: it gets [0, 1], fails, gives back and repeats."""
+    kernel = SimulatedKernel(preemption=0)
+    kernel.run([[Operation(Kind.SET, 2 * BLOCK, 4 * BLOCK - 1, LOCKED)]])
+    wanted = Operation(Kind.SET, 0, 4 * BLOCK - 1, LOCKED)
+    kernel.run([[wanted]])
+    kernel.run([[Operation(Kind.CLEAR, 2 * BLOCK, 4 * BLOCK - 1, LOCKED)]])
+    kernel.run([[wanted]])
+    kernel.checkpoint("locked")
+    return kernel
+
+
+def test_a_failed_lock_is_seen_by_what_it_gives_back(tmp_path: Path) -> None:
+    kernel = lock_pair()
+    judgement = judged(kernel, tmp_path / "b")
+    assert set(verdicts(judgement).values()) == {Verdict.PASS}
+    assert list(judgement.record.outcome.failed_start.values()) == [2 * BLOCK]
+
+
+def test_a_lock_that_fails_elsewhere_differs(tmp_path: Path) -> None:
+    """The kernel gives back one block only: it must have failed there, where the model finds no lock."""
+    kernel = lock_pair()
+    events = kernel.events()
+    back = np.flatnonzero(events["kind"] == Kind.CLEAR)[0]
+    events["len"][back] = BLOCK
+    assert verdicts(judged(kernel, tmp_path / "b", events))["locks"] is Verdict.FAIL
+
+
+def test_a_lock_that_the_model_gets_must_not_be_repeated(tmp_path: Path) -> None:
+    """A task repeats a lock that nobody held: the kernel must have refused it."""
+    kernel = SimulatedKernel(preemption=0)
+    kernel.run([[Operation(Kind.SET, 0, BLOCK - 1, LOCKED)] * 2])
+    assert verdicts(judged(kernel, tmp_path / "b"))["locks"] is Verdict.FAIL
+
+
+def test_several_allocations_in_one_operation(tmp_path: Path) -> None:
+    kernel = SimulatedKernel(preemption=0)
+    holes = [Operation(Kind.SET, block * BLOCK, (block + 1) * BLOCK - 1, DIRTY) for block in range(0, 40, 4)]
+    kernel.run([[*holes, Operation(Kind.SET, BLOCK // 2, 40 * BLOCK - 1, LOCKED)]])
+    kernel.checkpoint("locked")
+    judgement = judged(kernel, tmp_path / "b")
+    assert set(verdicts(judgement).values()) == {Verdict.PASS}
+    assert max(len(states) for states in judgement.record.steps.several.values()) > 10
