@@ -30,8 +30,8 @@ def print_verdict(verdict: CaseVerdict, to: Console) -> None:
     for check in verdict.checks:
         if check.first_difference:
             _print_difference(check.name, check.first_difference, to)
-    for note in verdict.notes:
-        _print_indented(note, to, "dim")
+    for name, number in verdict.counts.items():
+        _print_indented(f"{number:,} {name}", to, "dim")
 
 
 def _checks_table(checks: Sequence[Check]) -> Table:

@@ -73,7 +73,7 @@ class Reordering:
     """Whether (checkpoint, tree) holds these contents in the kernel."""
     resolved: int = 0
     """Trees for which another order was found."""
-    given_up: int = 0
+    given_up: set[int] = field(default_factory=set)
     """Trees whose search was cut off."""
 
     def __post_init__(self) -> None:
@@ -130,7 +130,7 @@ class _Search:
                 step = others.pop(0)
                 at = saved.copy()
                 del self._log[at.log :]
-        self._owner.given_up += 1
+        self._owner.given_up.add(self._tree)
         return False
 
     def write(self, outcome: Outcome) -> None:

@@ -109,7 +109,7 @@ def test_another_order_of_contending_operations_is_found(tmp_path: Path) -> None
 def pinning_kernel(seed: int) -> SimulatedKernel:
     """Tasks that set neighbouring blocks, as frees of a transaction do: ranges meet only in merges."""
     rng = random.Random(seed)
-    kernel = SimulatedKernel(seed, 0.3)
+    kernel = SimulatedKernel(seed, 0.1)
     tasks: list[list[Operation]] = [[], [], []]
     for block in range(120):
         rng.choice(tasks).append(Operation(Kind.SET, block * BLOCK, (block + 1) * BLOCK - 1, DIRTY))
@@ -120,7 +120,7 @@ def pinning_kernel(seed: int) -> SimulatedKernel:
 
 def test_operations_that_meet_in_merges_only_can_be_exchanged(tmp_path: Path) -> None:
     found = [judged(pinning_kernel(seed), tmp_path / str(seed)) for seed in range(40)]
-    assert sum(j.record.reordering.resolved for j in found) >= 10
+    assert sum(j.record.reordering.resolved for j in found) >= 20
     assert {verdicts(j)["operations"] for j in found} == {Verdict.PASS}
 
 
