@@ -182,7 +182,8 @@ def _checkpoints_check(record: ReplayedRecord) -> Check:
             findings += found
     invalid = [c for c in record.checkpoints if not c.valid]
     largest = max(c.live_states for c in record.checkpoints)
-    detail = f"{len(record.checkpoints) - len(invalid)} checkpoints, the largest with {largest:,} live states"
+    valid = len(record.checkpoints) - len(invalid)
+    detail = f"at {valid} quiet points, the largest with {largest:,} live states"
     if findings:
         first = explain_contents(record, findings[0])
         return Check("checkpoints", Verdict.FAIL, compared, len(findings), detail, first)
