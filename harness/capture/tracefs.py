@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,24 @@ class TracefsCapture:
     def __init__(self, fsid: str, instance: Path, scratch: Path) -> None:
         self.bits = enumerators(("EXTENT_",))
         self.owners = enumerators(("IO_TREE_",))
+        if "IO_TREE_INODE_IO" not in self.owners:
+            raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
         self._fsid = np.frombuffer(uuid.UUID(fsid).bytes, np.uint64)
         self._instance = instance
         self._formats = {name: _format(instance, name) for name in _EVENTS}
-        self._raw = scratch.open("w+b")
-        self._raw_path = scratch
         self._page_cpus: list[int] = []
         self._clock: list[tuple[int, int]] = []
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
-        self._start()
+        with ExitStack() as made:
+            self._start(made, scratch)
+            self._made = made.pop_all()
 
-    def _start(self) -> None:
+    def _start(self, made: ExitStack, scratch: Path) -> None:
+        made.callback(self._instance.rmdir)
+        self._raw = scratch.open("w+b")
+        made.callback(self._discard, scratch)
         self._write("trace_clock", "counter")
         self._write("buffer_size_kb", str(BUFFER_KIB))
         for name in _EVENTS:
@@ -72,8 +78,11 @@ class TracefsCapture:
         cpus = sorted((self._instance / "per_cpu").glob("cpu*"), key=lambda p: int(p.name[3:]))
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         self._pipes = {int(p.name[3:]): os.open(p / "trace_pipe_raw", flags) for p in cpus}
+        for pipe in self._pipes.values():
+            made.callback(os.close, pipe)
         self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         self._thread.start()
+        made.callback(self._end_thread)
 
     def checkpoint(self, name: str) -> None:
         """Do nothing: the trees cannot be read without BPF."""
@@ -81,8 +90,7 @@ class TracefsCapture:
     def stop(self) -> Recording:
         """Stop recording and return everything; raises InfrastructureError when the reader had died."""
         self._write("tracing_on", "0")
-        self._stopping.set()
-        self._thread.join()
+        self._end_thread()
         try:
             if self._failure is not None:
                 raise InfrastructureError(f"the trace reader died: {self._failure}") from self._failure
@@ -93,15 +101,17 @@ class TracefsCapture:
 
     def close(self) -> None:
         """Give everything back, the instance too; harmless when done before."""
+        self._made.close()
+
+    def _end_thread(self) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if not self._raw.closed:
+        self._thread.join()
+
+    def _discard(self, scratch: Path) -> None:
+        # A full disk shows again when what is still buffered is written; nobody wants that any more.
+        with suppress(OSError):
             self._raw.close()
-            self._raw_path.unlink()
-            for pipe in self._pipes.values():
-                os.close(pipe)
-            self._instance.rmdir()
+        scratch.unlink()
 
     def _recording(self) -> Recording:
         self._raw.seek(0)
