@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,13 +25,15 @@ from harness.cases import Case
 from harness.errors import UserError
 from harness.judge.verdict import judge_bundle
 from harness.record.host import kernel_facts, machine_facts
+from harness.record.interruption import interruptible, interruptions_held
 from harness.record.record import record_case
 from harness.verdicts import CaseVerdict
 from loopdevs import LoopdevsError, Workspace
 
-__all__ = ["CAPTURES", "Observer", "RunPlan", "new_run_id", "run_cases", "save_verdict"]
+__all__ = ["CAPTURES", "RUN_FILE", "Observer", "RunPlan", "new_run_id", "run_cases", "save_verdict"]
 
 CAPTURES = ("bpf", "tracefs")
+RUN_FILE = "run.json"
 MINIMUM_WORK_BYTES = 2 << 30
 
 
@@ -72,9 +74,10 @@ class RunPlan:
 def run_cases(plan: RunPlan, observer: Observer) -> list[CaseVerdict]:
     """Run the plan's cases; each leaves its bundle and verdict in `plan.out`.
 
-    Raises UserError when the environment does not allow it; devices are gone then, finished cases are kept.
+    Raises UserError when the environment does not allow it, Interrupted when a signal asked for the end;
+    devices are gone then, finished cases are kept.
     """
-    with _run_folder(plan.out):
+    with _run_folder(plan.out), interruptions_held():
         try:
             with Workspace.create(plan.work, minimum_bytes=MINIMUM_WORK_BYTES) as workspace:
                 return _run_in(workspace, plan, observer)
@@ -86,15 +89,21 @@ def _run_in(workspace: Workspace, plan: RunPlan, observer: Observer) -> list[Cas
     facts = _facts(plan)
     begin = time.monotonic()
     verdicts: list[CaseVerdict] = []
+
+    def write_facts() -> None:
+        facts["wall_s"] = round(time.monotonic() - begin, 3)
+        facts["interrupted"] = len(verdicts) < len(plan.cases)
+        if any(plan.out.iterdir()):
+            _write_json(plan.out / RUN_FILE, facts)
+
     try:
         for case in plan.cases:
             verdict = _run_case(case, workspace, plan, observer)
             verdicts.append(verdict)
-        facts["interrupted"] = False
+            # After each case: what a killed run leaves must not look like a whole run.
+            write_facts()
     finally:
-        facts["wall_s"] = round(time.monotonic() - begin, 3)
-        if verdicts:
-            (plan.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+        write_facts()
     return verdicts
 
 
@@ -109,17 +118,27 @@ def _run_case(case: Case, workspace: Workspace, plan: RunPlan, observer: Observe
     folder = plan.out / case.id.split("/", 1)[1]
     bundle = record_case(case, plan.seed, plan.run_id, folder, workspace, start_capture)
     observer.judging(case)
-    verdict = judge_bundle(bundle)
+    with interruptible():
+        verdict = judge_bundle(bundle)
     save_verdict(folder, verdict)
     observer.end(case, verdict, time.monotonic() - begin)
     return verdict
 
 
 def save_verdict(folder: Path, verdict: CaseVerdict) -> None:
-    """Write the verdict beside the bundle's files, whole or not at all."""
-    temporary = folder / (VERDICT_FILE + ".tmp")
-    temporary.write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
-    temporary.rename(folder / VERDICT_FILE)
+    """Write the verdict beside the bundle's files, whole or not at all; UserError when that fails."""
+    _write_json(folder / VERDICT_FILE, verdict.to_json())
+
+
+def _write_json(file: Path, data: dict[str, Any]) -> None:
+    temporary = file.with_name(file.name + ".tmp")
+    try:
+        temporary.write_text(json.dumps(data, indent=1) + "\n")
+        temporary.rename(file)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 def _facts(plan: RunPlan) -> dict[str, Any]:
@@ -136,7 +155,6 @@ def _facts(plan: RunPlan) -> dict[str, Any]:
         "groups": list(plan.groups),
         "suites": list(plan.suites),
         "cases": [case.id for case in plan.cases],
-        "interrupted": True,
     }
 
 

@@ -55,10 +55,19 @@ class Check:
     wrong: int = 0
     detail: str = ""
     first_difference: Difference | None = None
+    by_model: bool = True
+    """Whether a model predicted what was compared; not so for losses, the kernel's log and data read back."""
 
     @classmethod
     def of(
-        cls, name: str, compared: int, wrong: int, *, detail: str = "", first: Difference | None = None
+        cls,
+        name: str,
+        compared: int,
+        wrong: int,
+        *,
+        detail: str = "",
+        first: Difference | None = None,
+        by_model: bool = True,
     ) -> Check:
         """Build a check whose verdict follows from its counts: comparing nothing is never a PASS."""
         if wrong:
@@ -67,7 +76,7 @@ class Check:
             verdict, detail = Verdict.UNDECIDED, detail or "nothing was compared"
         else:
             verdict = Verdict.PASS
-        return cls(name, verdict, compared, wrong, detail, first)
+        return cls(name, verdict, compared, wrong, detail, first, by_model)
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,8 @@ class CaseVerdict:
     judge: str = ""
     """The command that judges this bundle again."""
     judged_s: float = 0.0
-    notes: tuple[str, ...] = ()
-    """What the reader should know besides: named behaviours, deferred frees, unknown objects."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """What the reader should know besides, with how often it happened: deferred frees, releases…"""
     timeline: dict[str, Any] = field(default_factory=dict)
     """Series for plots: `t_s` (bucket starts, s), `ops` (name -> count per bucket),
     `live_states` (count at the end of each bucket), `checkpoints` ([{name, t_s, live_states}])."""
@@ -104,8 +113,7 @@ class CaseVerdict:
         fields = {k: v for k, v in data.items() if k != "format"}
         fields["checks"] = tuple(_check(c) for c in data["checks"])
         fields["verdict"] = Verdict(data["verdict"])
-        for name in ("reasons", "notes"):
-            fields[name] = tuple(data[name])
+        fields["reasons"] = tuple(data["reasons"])
         return cls(**fields)
 
 

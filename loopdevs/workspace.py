@@ -65,6 +65,10 @@ class Workspace:
         """The work directory, absolute."""
         return self._ledger.directory
 
+    def check_space(self, minimum_bytes: int) -> None:
+        """Raise LoopdevsError, with figures, when less than `minimum_bytes` are free for what is made."""
+        check_space(self.directory, minimum_bytes)
+
     def btrfs(self, layout: BtrfsLayout) -> BtrfsFilesystem:
         """Make a btrfs file system, not mounted; LoopdevsError when that fails, with nothing left behind."""
         return BtrfsFilesystem(self._ledger, f"{BTRFS}{self._next()}", layout)

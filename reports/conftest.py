@@ -181,11 +181,11 @@ def build_sample(root: Path) -> Path:
         Check.of("operations", 862_981, 0, detail="set, clear, convert"),
         Check.of("checkpoints", 8209, 0, detail="3 checkpoints"),
     ]
-    notes = ("4 frees were deferred by cached references",)
+    counts = {"frees deferred by cached references": 4}
     judge(
         folder[passed],
         verdict_of(
-            passed, Verdict.PASS, checks, events=2_590_000, notes=notes, judged_s=2.5, timeline=timeline()
+            passed, Verdict.PASS, checks, events=2_590_000, counts=counts, judged_s=2.5, timeline=timeline()
         ),
     )
     record(folder[failed], manifest(failed), fio=False)
@@ -193,7 +193,7 @@ def build_sample(root: Path) -> Path:
         Check.of("operations", 1000, 2, detail="wrong: merge", first=DIFFERENCE),
         Check.of("checkpoints", 0, 0),
     ]
-    judge(folder[failed], verdict_of(failed, Verdict.FAIL, checks, events=3000, notes=notes))
+    judge(folder[failed], verdict_of(failed, Verdict.FAIL, checks, events=3000, counts=counts))
     capture = {"method": "tracefs", "lost": 17, "lost_reasons": {"ring full": 17}, "clock": "counter"}
     record(
         folder[undecided],
@@ -220,5 +220,10 @@ def _hostile(folder: Path, case: str) -> None:
     series["ops"] = {HOSTILE: series["ops"]["set"]}
     series["checkpoints"][0]["name"] = HOSTILE
     check = Check.of(HOSTILE, 5, 0, detail=HOSTILE)
-    texts: dict[str, Any] = {"reasons": (HOSTILE,), "notes": (HOSTILE,), "repeat": HOSTILE, "judge": HOSTILE}
+    texts: dict[str, Any] = {
+        "reasons": (HOSTILE,),
+        "counts": {HOSTILE: 1},
+        "repeat": HOSTILE,
+        "judge": HOSTILE,
+    }
     judge(folder, verdict_of(case, Verdict.PASS, [check], events=10, timeline=series, **texts))

@@ -125,7 +125,7 @@ def html(run: Run, totals: Totals) -> str:
             limits=LIMITS,
             facts=run_facts(run),
             risks=_risks(views, totals),
-            notes=_notes(run),
+            counts=_counts(run),
             views=views,
             attention=[
                 view for view in views if view.case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED)
@@ -196,6 +196,10 @@ def _risks(views: list[CaseView], totals: Totals) -> list[Risk]:
     ]
 
 
-def _notes(run: Run) -> list[tuple[str, int]]:
-    """Notes of the judge and in how many cases it made them."""
-    return Counter(note for case in run.cases for note in dict.fromkeys(case.verdict.notes)).most_common()
+def _counts(run: Run) -> list[tuple[str, int, int]]:
+    """What the judge counted besides its checks: name, sum, and in how many cases."""
+    sums, cases = Counter[str](), Counter[str]()
+    for case in run.cases:
+        sums.update(case.verdict.counts)
+        cases.update(case.verdict.counts.keys())
+    return [(name, number, cases[name]) for name, number in sums.items()]

@@ -61,8 +61,8 @@ class CaseResult:
 
     @property
     def compared(self) -> int:
-        """Things held against the model, over all checks."""
-        return sum(check.compared for check in self.verdict.checks)
+        """Things held against the model, over all checks by it."""
+        return sum(check.compared for check in self.verdict.checks if check.by_model)
 
     @property
     def wrong(self) -> int:

@@ -193,7 +193,7 @@ def test_page_holds_the_evidence(sample: Path) -> None:
         "ring full 17",
         "during the walk 1 4 checkpoints randrw-0 in extent_state/contention: 3 events fired",
         "UNDECIDED extent_state/contention 500 0 2,000 17 - 12.1 s",
-        "4 frees were deferred by cached references (2 cases)",
+        "8 frees deferred by cached references (in 2 cases)",
         "needs 4 devices of 8 GiB: 3 GiB free",
         "60.55 MiB/s",
         "53 µs",

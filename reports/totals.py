@@ -30,6 +30,7 @@ class CheckTotal:
     compared: int
     wrong: int
     verdict: Verdict
+    by_model: bool
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Totals:
     @property
     def compared(self) -> int:
         """Things held against the model."""
-        return sum(check.compared for check in self.checks)
+        return sum(check.compared for check in self.checks if check.by_model)
 
     @property
     def wrong(self) -> int:
@@ -89,6 +90,7 @@ def _check_totals(checks: Iterable[Check]) -> list[CheckTotal]:
             sum(check.compared for check in same),
             sum(check.wrong for check in same),
             worst(check.verdict for check in same),
+            all(check.by_model for check in same),
         )
         for name, same in by_name.items()
     ]

@@ -158,7 +158,8 @@ class BpfCapture:
             while not self._stopping.wait(POLL_S):
                 self._drain()
         except Exception as error:
-            self._failure = error
+            # Its frames hold views of the ring buffer, which then could not be unmapped.
+            self._failure = error.with_traceback(None)
 
     def _drain(self) -> None:
         with self._draining:

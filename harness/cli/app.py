@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -14,10 +15,12 @@ from typer.exceptions import TyperException
 
 from harness.cli import clean, doctor, judge, listing, report, run, selftest
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
+from harness.record.interruption import Interrupted
 
 __all__ = ["app", "main"]
 
-EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+"""Plus the number of the signal, as shells have it."""
 
 app = typer.Typer(
     name="iodiff",
@@ -29,7 +32,7 @@ app = typer.Typer(
     "kernel did, replays the record through a reference model, and reports every difference.\n\n"
     "Start with `./iodiff doctor`, then `./iodiff run`.",
     epilog="Exit codes: 0 all PASS or SKIP, 1 any FAIL, 2 any UNDECIDED or lost infrastructure, "
-    "3 bad usage or environment.",
+    "3 bad usage or environment, 130 interrupted (143 by SIGTERM).",
 )
 app.command("doctor")(doctor.doctor)
 app.command("list")(listing.list_cases)
@@ -53,9 +56,17 @@ def main() -> NoReturn:
     except InfrastructureError as error:
         _complain(str(error))
         sys.exit(EXIT_UNDECIDED)
+    except Exception:
+        # Not Python's own code for it, 1: that would read as the verdict FAIL.
+        sys.excepthook(*sys.exc_info())
+        _complain("this is a bug in iodiff, which decided nothing: report it with the lines above")
+        sys.exit(EXIT_UNDECIDED)
+    except Interrupted as error:
+        _complain(f"{error}: what was made is gone, what was finished is kept")
+        sys.exit(EXIT_SIGNAL + error.number)
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted; what was finished is kept")
-        sys.exit(EXIT_INTERRUPTED)
+        _complain("interrupted")
+        sys.exit(EXIT_SIGNAL + signal.SIGINT)
 
 
 def _complain(message: str) -> None:

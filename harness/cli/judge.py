@@ -13,7 +13,7 @@ __all__ = ["judge"]
 
 
 def judge(
-    paths: Annotated[list[Path], typer.Argument(help="Bundles, or folders that hold some.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="BUNDLE", help="Bundle, or folder with bundles.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     save: Annotated[bool, typer.Option(help="Keep the verdict beside the bundle for `report`.")] = True,
 ) -> int:

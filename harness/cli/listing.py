@@ -26,9 +26,12 @@ def list_cases(
         print(json.dumps(rows, indent=1))
         return
     table = Table("case", "groups", "what it does", box=None, pad_edge=False)
+    # Names are for copying: never cut or folded, whatever has to give way to them.
+    table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(case.id) for case in cases)
+    table.columns[1].no_wrap = True
     for case in cases:
         table.add_row(case.id, " ".join(g for g in GROUPS if g in case.groups), case.title)
     to = console()
-    to.print(table)
+    to.print(table, crop=False)
     for name, meaning in GROUPS.items():
         to.print(f"group {name}: {meaning}")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import TracebackType
 
 from rich.console import Console
@@ -23,9 +25,15 @@ __all__ = ["STYLES", "ConsoleObserver", "console"]
 STYLES = {"PASS": "green", "FAIL": "bold red", "UNDECIDED": "yellow", "SKIP": "dim"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: who stops reading (`| head`) has not stopped the run, nor changed its outcome."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def console() -> Console:
     """Return the console for people; it leaves out colour and animation when it is no terminal."""
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 class ConsoleObserver:

@@ -12,8 +12,8 @@ __all__ = ["report", "write_reports"]
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="Run folder or single bundle.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; default: the run folder.")] = None,
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or single bundle.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: the run folder.")] = None,
 ) -> int:
     """Write summary.json, junit.xml, report.md and report.html from recorded bundles and their verdicts.
 

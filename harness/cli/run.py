@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,9 @@ DEFAULT_WORK_ROOT = Path("/var/tmp/iodiff")
 
 
 def run(
-    cases: Annotated[list[str] | None, typer.Argument(metavar="[CASE]...", help="Cases by name.")] = None,
+    cases: Annotated[
+        list[str] | None, typer.Argument(metavar="CASE", help="Cases by name: see `./iodiff list`.")
+    ] = None,
     suite: Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite.")] = None,
     group: Annotated[
         list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress.")
@@ -64,8 +67,17 @@ def run(
     with ConsoleObserver(console(), len(chosen)) as observer:
         try:
             run_cases(plan, observer)
-        finally:
+        except BaseException:
             observer.stop()
-            if (plan.out / "run.json").exists():
-                code = write_reports(plan.out, plan.out)
-    return code
+            if _holds_run(plan.out, run_id):
+                write_reports(plan.out, plan.out)
+            raise
+    return write_reports(plan.out, plan.out)
+
+
+def _holds_run(out: Path, run_id: str) -> bool:
+    """Return whether anything of this very run was finished: `out` may be the folder of another one."""
+    from harness.runner import RUN_FILE
+
+    file = out / RUN_FILE
+    return file.is_file() and json.loads(file.read_text())["run_id"] == run_id

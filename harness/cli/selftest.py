@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def selftest(
-    arguments: Annotated[list[str] | None, typer.Argument(help="More arguments for pytest.")] = None,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="More arguments for pytest.")
+    ] = None,
     live: Annotated[bool, typer.Option(help="Include the tests that drive the real kernel.")] = True,
 ) -> int:
     """Test iodiff itself: lint, types, unit and property tests, recorded bundles, and the live quick suite.

@@ -30,7 +30,7 @@ def missing_for_run(work_root: Path, *, capture: str = "bpf") -> list[str]:
     checks: list[Callable[[], str]] = [
         machine.root,
         tools.fio,
-        tools.mkfs_btrfs,
+        tools.btrfs_progs,
         devices.btrfs_known,
         partial(machine.free_space, work_root, MINIMUM_FREE_BYTES),
     ]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -55,7 +55,8 @@ class Judgement:
     """Checks, remarks, and the replay they rest on."""
 
     checks: tuple[Check, ...]
-    notes: tuple[str, ...]
+    counts: dict[str, int]
+    """Remarks, with how often each applies."""
     record: ReplayedRecord
 
 
@@ -70,7 +71,9 @@ def judge_record(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ju
     ]
     if record.checkpoints:
         checks.append(_checkpoints_check(record))
-    return Judgement(tuple(checks), tuple(_notes(record)), record)
+    if record.reordering.given_up and set(_differing_trees(record)) <= record.reordering.given_up:
+        checks = [_undecided(check) for check in checks]
+    return Judgement(tuple(checks), _counts(record), record)
 
 
 def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
@@ -85,11 +88,24 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
     positions = [c.at_event for c in checkpoints]
     probes, outcome = _with_releases(operations, states, positions, new_tree)
     reordering = Reordering(events, operations, states, new_tree, partial(_same, checkpoints, states))
-    wrong = wrong_operations(operations, states, outcome)
-    if len(wrong):
-        reordering.explain(Steps.of(operations, states, probes, positions, join=False), wrong, outcome)
     steps = Steps.of(operations, states, probes, positions)
-    return ReplayedRecord(events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering)
+    record = ReplayedRecord(
+        events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering
+    )
+    if trees := _differing_trees(record):
+        reordering.explain(Steps.of(operations, states, probes, positions, join=False), trees, outcome)
+    return record
+
+
+def _differing_trees(record: ReplayedRecord) -> list[int]:
+    """Trees about which anything differs when operations are applied in the order of their allocations."""
+    wrong = wrong_operations(record.operations, record.states, record.outcome)
+    _, locks = lock_findings(record.operations, record.outcome, record.bits.lock_bits)
+    trees = set(record.operations.tree[np.union1d(wrong, locks)].tolist())
+    for number, checkpoint in enumerate(record.checkpoints):
+        _, found = compare_checkpoint(number, checkpoint, record.outcome, record.states)
+        trees.update(finding.tree.tree for finding in found if checkpoint.valid)
+    return sorted(trees)
 
 
 def _same(checkpoints: list[Checkpoint], states: States, number: int, tree: int, contents: Snapshot) -> bool:
@@ -122,6 +138,14 @@ def _replay(operations: Operations, states: States, steps: Steps, new_tree: Tree
     replay = Replay(operations, states, new_tree)
     replay.run(steps)
     return replay.outcome
+
+
+def _undecided(check: Check) -> Check:
+    """Withdraw a FAIL that another order of contending operations may still explain."""
+    if check.verdict is not Verdict.FAIL:
+        return check
+    detail = "; ".join(filter(None, (check.detail, "the search for an order that explains it was cut off")))
+    return replace(check, verdict=Verdict.UNDECIDED, detail=detail)
 
 
 def _operations_check(record: ReplayedRecord) -> Check:
@@ -168,23 +192,18 @@ def _checkpoints_check(record: ReplayedRecord) -> Check:
     return Check.of("checkpoints", compared, 0, detail=detail)
 
 
-def _notes(record: ReplayedRecord) -> list[str]:
-    outcome, states = record.outcome, record.states
-    late = deferred_frees(states, outcome)
-    without = len(record.operations) - len(np.unique(states.operation[states.operation != NONE]))
-    waited = int(np.count_nonzero(activations(record.operations, states) - record.operations.event > 1))
-    notes = [
-        f"{late:,} frees were deferred by cached references; all of them came",
-        f"{outcome.releases:,} trees were released as a whole",
-        f"{waited:,} operations had events of other tasks between their entry and their allocation",
-    ]
-    if record.reordering.resolved:
-        notes.append(
-            f"{record.reordering.resolved:,} trees agree in another order of contending operations than that "
-            "of their allocations, one that the record allows"
-        )
-    if record.reordering.given_up:
-        notes.append(f"the search for such an order was cut off for {record.reordering.given_up:,} trees")
-    if without:
-        notes.append(f"{without:,} operations ran without a preallocation and were applied at their entry")
-    return notes
+def _counts(record: ReplayedRecord) -> dict[str, int]:
+    """What the reader should know besides the checks; only what happened."""
+    outcome, operations, states = record.outcome, record.operations, record.states
+    with_states = np.unique(states.operation[states.operation != NONE])
+    counts = {
+        "frees deferred by cached references": deferred_frees(states, outcome),
+        "trees released as a whole": outcome.releases,
+        "operations overtaken by others before their allocation": int(
+            np.count_nonzero(activations(operations, states) - operations.event > 1)
+        ),
+        "operations without a preallocation, applied at their entry": len(operations) - len(with_states),
+        "trees that agree in another order of contending operations": record.reordering.resolved,
+        "trees whose search for another order was cut off": len(record.reordering.given_up),
+    }
+    return {name: number for name, number in counts.items() if number}

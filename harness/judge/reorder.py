@@ -12,7 +12,7 @@ differs from its model.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
 
@@ -24,7 +24,7 @@ from harness.judge.findings import given_back
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeFactory, TreeReplay
 from harness.judge.steps import Step, Steps
-from reference.extent_state import FAILED
+from reference.extent_state import FAILED, U64_MAX, ExtentIoTree
 
 __all__ = ["Reordering"]
 
@@ -73,16 +73,16 @@ class Reordering:
     """Whether (checkpoint, tree) holds these contents in the kernel."""
     resolved: int = 0
     """Trees for which another order was found."""
-    given_up: int = 0
+    given_up: set[int] = field(default_factory=set)
     """Trees whose search was cut off."""
 
     def __post_init__(self) -> None:
         self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
         self.given_back = given_back(self.operations)
 
-    def explain(self, steps: Steps, wrong: NDArray[np.int64], outcome: Outcome) -> None:
-        """Search the trees of `wrong` operations; where an order is found, put its effects into `outcome`."""
-        for tree in np.unique(self.operations.tree[wrong]).tolist():
+    def explain(self, steps: Steps, trees: Iterable[int], outcome: Outcome) -> None:
+        """Search the orders of `trees`; where one is found, put its effects into `outcome`."""
+        for tree in trees:
             search = _Search(self, steps.only(tree), tree)
             if search.run():
                 self.resolved += 1
@@ -106,6 +106,8 @@ class _Search:
         self._free_event: list[int] = owner.states.free_event.tolist()
         self._free_operation: list[int] = owner.states.free_operation.tolist()
         self._log: list[_Effect] = []
+        self._is_open = False
+        """Whether the record left the order of two steps open so far."""
 
     def run(self) -> bool:
         """Search; True when everything was applied without contradiction."""
@@ -116,6 +118,7 @@ class _Search:
             if not candidates:
                 return True
             step, *others = candidates
+            self._is_open |= bool(others)
             if others and self._is_contended(at, step):
                 choices.append((at.copy(), others))
             while not self._apply(at, step):
@@ -127,7 +130,7 @@ class _Search:
                 step = others.pop(0)
                 at = saved.copy()
                 del self._log[at.log :]
-        self._owner.given_up += 1
+        self._owner.given_up.add(self._tree)
         return False
 
     def write(self, outcome: Outcome) -> None:
@@ -172,16 +175,25 @@ class _Search:
         return begun + [s for s in first_parts.values() if s not in begun]
 
     def _is_contended(self, at: _Position, step: int) -> bool:
-        """Whether a step that touches this one began before this one must have had the lock."""
+        """Whether another step that may have come first can make a difference to this one."""
         later = takewhile(lambda s: self._event[s] < self._until[step], range(at.front, len(self._rows)))
-        return any(self._touch(step, other) for other in chain(at.window, later) if other != step)
+        first, last = self._reach(at.replay.tree, step)
+        for other in chain(at.window, later):
+            other_first, other_last = self._reach(at.replay.tree, other)
+            if other != step and first <= other_last + 1 and other_first <= last + 1:
+                return True
+        return False
 
-    def _touch(self, one: int, other: int) -> bool:
-        """Whether the order of two steps can matter: their ranges overlap or are neighbours."""
-        a, b = self._rows[one], self._rows[other]
-        if max(a[0], b[0]) >= Step.PROBE:
-            return True
-        return a[4] <= b[5] + 1 and b[4] <= a[5] + 1
+    def _reach(self, tree: ExtentIoTree, step: int) -> tuple[int, int]:
+        """The range of a step and of the states next to it, with which it can merge."""
+        kind, _, _, _, start, end, _, _ = self._rows[step]
+        if kind >= Step.PROBE:
+            return 0, U64_MAX
+        before, after = tree.search(max(start - 1, 0)), tree.search(min(end + 1, U64_MAX))
+        if after is tree.anchor:
+            # Behind all others a state is inserted in another way than into a hole.
+            return min(start, before.start), U64_MAX
+        return min(start, before.start), max(end, after.end if after.start <= end + 1 else end)
 
     def _apply(self, at: _Position, step: int) -> bool:
         """Apply one lock hold of a step; False when what the model does then contradicts the record."""
@@ -192,6 +204,7 @@ class _Search:
         else:
             result = at.replay.apply(row, once=True)
             tree = at.replay.tree
+            self._take_survivor_from_record(tree, row)
             failed = tree.failed_start if result == FAILED else None
             effect = _Effect(step, tuple(tree.erased), tuple(tree.supply), failed)
             finished = result < 0 or at.replay.waits(row)
@@ -207,6 +220,19 @@ class _Search:
             at.window.remove(step)
         return True
 
+    def _take_survivor_from_record(self, tree: ExtentIoTree, row: Row) -> None:
+        """Let the record say which of two equal neighbours took in the hole between them.
+
+        That depends on the shape of the kernel's tree (insert_state), so on the order of everything before,
+        even of operations that do not touch. Where that order was open, either neighbour may survive.
+        """
+        operation, start = row[1], row[4]
+        if not (self._is_open and len(tree.erased) == 1 and tree.supply):
+            return
+        erased, survivor = tree.erased[0], tree.search(start)
+        if self._free_operation[erased] != operation == self._free_operation[survivor.ident]:
+            tree.erased[0], survivor.ident = survivor.ident, erased
+
     def _look(self, replay: TreeReplay, step: int) -> _Effect | None:
         kind, subject = self._rows[step][:2]
         if kind == Step.CHECKPOINT:
@@ -220,9 +246,9 @@ class _Search:
         return _Effect(step, erased=tuple(released))
 
     def _agrees(self, effect: _Effect, row: Row, *, finished: bool) -> bool:
-        operation, until = row[1], self._until[effect.step]
-        # Freed by the operation that erased it, or later, when the last cached reference went.
-        if any(self._free_operation[i] != operation and self._free_event[i] <= until for i in effect.erased):
+        operation, event = row[1], self._event[effect.step]
+        # Who erases a state frees it, or leaves that to somebody who still holds a cached reference.
+        if any(self._free_event[i] < event for i in effect.erased):
             return False
         if any(self._free_operation[i] != operation for i in effect.left):
             return False

@@ -41,18 +41,22 @@ class SimulatedKernel:
     seed: int = 0
     preemption: float = 0.3
     """Chance that another task goes on between an allocation and the lock it is for."""
+    cached: float = 0.0
+    """Chance that a state which leaves the tree is kept by another task's cached reference for a while."""
     trees: dict[int, ExtentIoTree] = field(default_factory=dict)
     rows: list[tuple[int, ...]] = field(default_factory=list)
     pointers: dict[int, int] = field(default_factory=dict)
     """Identity in the simulation's trees -> address."""
     free_pointers: list[int] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)
+    """States out of their tree that are not freed yet, with the task that erased them."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
     failed: int = 0
 
     def run(self, tasks: Sequence[Sequence[Operation]]) -> None:
         """Run each task's operations; the seed decides who goes on when."""
-        rng = random.Random(self.seed)
-        running = [self._task(pid, operations) for pid, operations in enumerate(tasks, 100)]
+        rng = self._rng
+        running = [self.task(pid, operations) for pid, operations in enumerate(tasks, 100)]
         current = 0
         while running:
             if rng.random() < self.preemption:
@@ -60,6 +64,10 @@ class SimulatedKernel:
             current %= len(running)
             if next(running[current], None) is None:
                 del running[current]
+        self._drop_references(0)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
 
     def release(self, tree: int, pid: int = 99) -> None:
         """btrfs_extent_io_tree_release() by a task."""
@@ -83,7 +91,8 @@ class SimulatedKernel:
         columns = zip(*self.rows, strict=True)
         return {n: np.array(c, RECORD[n]) for n, c in zip(names, columns, strict=True)}
 
-    def _task(self, pid: int, operations: Sequence[Operation]) -> Iterator[bool]:
+    def task(self, pid: int, operations: Sequence[Operation]) -> Iterator[bool]:
+        """Yield wherever another task can go on; for tests that schedule by hand."""
         for op in operations:
             self._emit(op.kind, op.tree, pid, op)
             yield True
@@ -107,7 +116,7 @@ class SimulatedKernel:
         if failed_start > op.start:
             # try_lock_extent() gives back what it had got.
             back = replace(op, kind=Kind.CLEAR, end=failed_start - 1)
-            yield from self._task(pid, [back])
+            yield from self.task(pid, [back])
 
     def _section(
         self, tree: ExtentIoTree, pid: int, op: Operation, position: int, prealloc: list[int]
@@ -116,6 +125,7 @@ class SimulatedKernel:
         needed = self._states_needed(tree.copy(), op, position, len(prealloc))
         prealloc[:0] = [self._allocate(pid) for _ in range(needed)][::-1]
         tree.supply = prealloc
+        self._drop_references(pid)
         position = self._apply(tree, op, position)
         self._free_erased(op.tree, pid)
         return position
@@ -145,8 +155,17 @@ class SimulatedKernel:
 
     def _free_erased(self, tree: int, pid: int) -> None:
         for ident in self.trees[tree].erased:
-            self._free(ident, pid)
+            if self._rng.random() < self.cached:
+                self.held.append((ident, pid))
+            else:
+                self._free(ident, pid)
         self.trees[tree].erased.clear()
+
+    def _drop_references(self, pid: int) -> None:
+        """Free what other tasks erased: the last reference was this task's."""
+        for ident, erased_by in [h for h in self.held if h[1] != pid]:
+            self.held.remove((ident, erased_by))
+            self._free(ident, pid)
 
     def _emit(self, kind: Kind, ptr: int, pid: int, op: Operation | None = None) -> None:
         time_ns = 1000 * len(self.rows)

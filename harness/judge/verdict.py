@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from harness.bundle import Bundle
 from harness.judge.extent_state import Judgement, judge_record
-from harness.judge.kernel_log import FAULTS, faults
+from harness.judge.kernel_log import faults
 from harness.judge.timeline import timeline
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree
@@ -42,7 +42,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         repeat=f"./iodiff run --seed {manifest['seed']} {manifest['case']['id']}",
         judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
         judged_s=round(time.monotonic() - begin, 3),
-        notes=judgement.notes if judgement else (),
+        counts=judgement.counts if judgement else {},
         timeline=timeline(judgement.record) if judgement else {},
     )
 
@@ -60,31 +60,29 @@ def _capture_check(bundle: Bundle) -> Check:
     capture = bundle.manifest["capture"]
     if capture["lost"]:
         detail = f"{capture['lost']:,} events lost"
-        return Check("events recorded", Verdict.UNDECIDED, capture["events"], 0, detail)
-    return Check.of("events recorded", capture["events"], 0)
+        return Check("events recorded", Verdict.UNDECIDED, capture["events"], 0, detail, by_model=False)
+    return Check.of("events recorded", capture["events"], 0, by_model=False)
 
 
 def _log_check(bundle: Bundle) -> Check:
     """The kernel reported no fault of its own while the case ran."""
     lines = bundle.text("dmesg.txt").splitlines()
     found = faults(lines)
-    first = (
-        Difference(summary=f"{found[0][0]}: {found[0][1]}", kernel=tuple(t for _, t in found))
-        if found
-        else None
-    )
-    if bundle.manifest["dmesg_overrun"]:
-        return Check("kernel log", Verdict.UNDECIDED, len(lines), len(found), "lines were overwritten", first)
-    return Check.of(
-        "kernel log", len(lines) * len(FAULTS), len(found), detail=f"{len(lines)} lines", first=first
-    )
+    first = None
+    if found:
+        name, line = found[0]
+        first = Difference(summary=f"{name}: {line}", kernel=tuple(line for _, line in found))
+    elif bundle.manifest["dmesg_overrun"]:
+        detail = "lines were overwritten before they were read"
+        return Check("kernel log", Verdict.UNDECIDED, len(lines), 0, detail, by_model=False)
+    return Check.of("kernel log", len(lines), len(found), detail="lines", first=first, by_model=False)
 
 
 def _data_checks(bundle: Bundle) -> Iterator[Check]:
     """What the workload wrote was read back as written; only cases that verify data have this check."""
     mismatch = bundle.manifest["data_mismatch"]
-    verifications = bundle.manifest["data_verifications"]
+    steps = bundle.manifest["data_verifications"]
     if mismatch:
-        yield Check("data", Verdict.FAIL, verifications, 1, mismatch, Difference(summary=mismatch))
-    elif verifications:
-        yield Check.of("data", verifications, 0, detail="verifying steps")
+        yield Check.of("data", steps, 1, detail=mismatch, first=Difference(summary=mismatch), by_model=False)
+    elif steps:
+        yield Check.of("data", steps, 0, detail="verifying steps", by_model=False)

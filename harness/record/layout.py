@@ -9,6 +9,8 @@ from typing import Any
 
 import sh
 
+from harness.errors import InfrastructureError
+
 __all__ = ["device_counters", "filesystem_layout"]
 
 # Documentation/block/stat.rst
@@ -43,9 +45,16 @@ def device_counters(devices: Sequence[Path]) -> dict[str, dict[str, int]]:
 
 
 def filesystem_layout(mountpoint: Path) -> list[dict[str, Any]]:
-    """Return how each device's space is used, as `btrfs device usage` reports it, bytes by kind of chunk."""
+    """Return how each device's space is used, as `btrfs device usage` reports it, bytes by kind of chunk.
+
+    Raises InfrastructureError when it does not.
+    """
     devices: list[dict[str, Any]] = []
-    for line in str(sh.btrfs("device", "usage", "--raw", str(mountpoint))).splitlines():
+    try:
+        output = str(sh.btrfs("device", "usage", "--raw", str(mountpoint)))
+    except sh.ErrorReturnCode as error:
+        raise InfrastructureError(f"btrfs device usage failed: {error.stderr.decode().strip()}") from None
+    for line in output.splitlines():
         name, _, value = line.strip().rpartition(" ")
         if line.startswith("/"):
             devices.append({"device": line.split(",")[0]})

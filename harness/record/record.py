@@ -24,11 +24,15 @@ from harness.errors import InfrastructureError, UserError
 from harness.fileops import DataMismatchError
 from harness.record.experiment import LiveExperiment
 from harness.record.host import kernel_facts, machine_facts, tool_versions
+from harness.record.interruption import interruptible
 from harness.record.kmsg import KernelLog
 from harness.record.layout import device_counters, filesystem_layout
 from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
 
 __all__ = ["CaptureFactory", "record_case"]
+
+FULL_BYTES = 8 << 20
+"""With less than this free, a file system has refused somebody something, or is about to."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -66,7 +70,8 @@ def record_case(
     except OSError as error:
         shutil.rmtree(folder)
         if error.errno == errno.ENOSPC:
-            raise UserError(f"{folder.parent}: no space left: nothing of {case.id} was kept") from error
+            places = f"{folder.parent} or {workspace.directory}"
+            raise UserError(f"no space left in {places}: nothing of {case.id} was kept") from error
         raise
     except BaseException:
         shutil.rmtree(folder)
@@ -117,22 +122,52 @@ def _experiment(
     try:
         experiment = LiveExperiment(workspace, filesystem, capture, writer, seed, case.id, case.deadline_s)
         evidence.counters["before"] = device_counters(filesystem.devices)
-        filesystem.mount()
-        try:
-            with _deadline(case.deadline_s):
-                case.run(experiment)
-        except DataMismatchError as error:
-            evidence.mismatch = str(error)
-        except InfrastructureError as error:
-            evidence.error = str(error)
-        evidence.verifications = experiment.verifications
-        evidence.layout = filesystem_layout(filesystem.mountpoint)
-        filesystem.umount()
+        with _space_kept(case, workspace):
+            filesystem.mount()
+            _run_workload(case, experiment, filesystem, evidence)
+            filesystem.umount()
         evidence.counters["after"] = device_counters(filesystem.devices)
         evidence.recording = _recording(capture, evidence)
     finally:
         capture.close()
     return experiment
+
+
+def _run_workload(
+    case: Case, experiment: LiveExperiment, filesystem: BtrfsFilesystem, evidence: _Evidence
+) -> None:
+    try:
+        with interruptible(), _deadline(case.deadline_s):
+            case.run(experiment)
+        evidence.layout = filesystem_layout(filesystem.mountpoint)
+    except DataMismatchError as error:
+        evidence.mismatch = str(error)
+    except InfrastructureError as error:
+        evidence.error = str(error)
+    except OSError as error:
+        evidence.error = f"{error.filename or 'a step'}: {error.strerror or error}"
+    evidence.verifications = experiment.verifications
+
+
+@contextmanager
+def _space_kept(case: Case, workspace: Workspace) -> Iterator[None]:
+    """Raise UserError when the backing files' file system ran full inside.
+
+    The loop devices fail then, and whatever the kernel did about that is no evidence against it.
+    """
+    try:
+        yield
+    except Exception:
+        _check_space(case, workspace)
+        raise
+    _check_space(case, workspace)
+
+
+def _check_space(case: Case, workspace: Workspace) -> None:
+    try:
+        workspace.check_space(FULL_BYTES)
+    except LoopdevsError as error:
+        raise UserError(f"the space ran out during {case.id}, of which nothing was kept: {error}") from None
 
 
 def _recording(capture: Capture, evidence: _Evidence) -> Recording | None:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where a run may be interrupted: at workloads and judgements, at nothing that makes or undoes things.
+
+An exception from a signal handler can strike between any two steps. Between a step and the note of what must
+be undone after it, that leaves something behind; so signals wait there.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["Interrupted", "interruptible", "interruptions_held"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop by a signal. No Exception, which is caught here and there and lived with."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.number = number
+
+
+class _Gate:
+    """Lets the first signal in where it is open; later ones change nothing."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.came: int | None = None
+
+    def handle(self, number: int, _frame: FrameType | None = None) -> None:
+        first = self.came is None
+        self.came = self.came or number
+        if self.open and first:
+            raise Interrupted(number)
+
+    def check(self) -> None:
+        if self.came is not None:
+            raise Interrupted(self.came)
+
+
+_gate = _Gate()
+
+
+@contextmanager
+def interruptions_held() -> Iterator[None]:
+    """Hold SIGINT, SIGTERM and SIGHUP back until `interruptible`, or the end. For the main thread only."""
+    _gate.came = None
+    # What our parent had us ignore (nohup, a job in the background) stays ignored.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _gate.handle) for number in heeded}
+    try:
+        yield
+    except Exception:
+        # A terminal's Ctrl-C reaches the tools as well: then it is the reason, not the tool that died of it.
+        _gate.check()
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    _gate.check()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let a signal break in, as `Interrupted`: one that waits at once, a second one not at all."""
+    _gate.check()
+    _gate.open = True
+    try:
+        yield
+    finally:
+        _gate.open = False
