@@ -73,7 +73,11 @@ class BundleWriter:
         write_table(self.file(name), table)
 
     def finish(self, facts: Mapping[str, Any]) -> Bundle:
-        """Write the manifest last: `facts` plus format, file digests and a digest over all of it."""
+        """Write the manifest last: `facts` plus format, file digests and a digest over all of it.
+
+        FileExistsError when it is written already.
+        """
+        target = self.file(MANIFEST)
         files = {
             str(p.relative_to(self.path)): {"size": p.stat().st_size, "sha256": _sha256(p)}
             for p in sorted(self.path.rglob("*"))
@@ -87,7 +91,7 @@ class BundleWriter:
             f.write("\n")
             f.flush()
             os.fsync(f.fileno())
-        temporary.rename(self.path / MANIFEST)
+        temporary.rename(target)
         return Bundle(self.path, manifest)
 
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 from harness.errors import UserError
 
-__all__ = ["VMLINUX_BTF", "enumerators"]
+__all__ = ["BTF_FOLDER", "enumerators"]
 
-VMLINUX_BTF = Path("/sys/kernel/btf/vmlinux")
+BTF_FOLDER = Path("/sys/kernel/btf")
 
 # struct btf_header: u16 magic, u8 version, u8 flags, u32 hdr_len, type_off, type_len, str_off, str_len
 _HEADER = struct.Struct("<HBBIIIII")
 _MAGIC = 0xEB9F
 # struct btf_type: u32 name_off, info (vlen 0-15, kind 24-28, kind_flag 31), size or type
 _TYPE = struct.Struct("<III")
-_ENUM = struct.Struct("<Ii")
+# struct btf_enum: u32 name_off, val; struct btf_enum64: u32 name_off, val_lo32, val_hi32
+_ENUM = struct.Struct("<II")
 _ENUM64 = struct.Struct("<III")
 
 KIND_ENUM = 6
@@ -52,21 +53,25 @@ class _Sections:
         return self.strings[offset : self.strings.index(b"\0", offset)].decode()
 
 
-def enumerators(prefixes: tuple[str, ...], path: Path = VMLINUX_BTF) -> dict[str, int]:
+def enumerators(prefixes: tuple[str, ...], folder: Path = BTF_FOLDER) -> dict[str, int]:
     """Return every enumerator whose name starts with one of `prefixes`, with its value.
 
-    Raises UserError when the kernel has no readable BTF.
+    Those of the kernel, and of its btrfs module where it is one. Raises UserError when the kernel has no
+    readable BTF.
     """
+    path = folder / "vmlinux"
     try:
-        sections = _sections(path.read_bytes())
+        kernel = _sections(path.read_bytes())
+        files = [kernel]
+        path = folder / "btrfs"
+        if path.exists():
+            module = _sections(path.read_bytes())
+            # A module's strings continue those of the kernel.
+            files.append(_Sections(module.types, kernel.strings + module.strings))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no usable BTF ({error}): use a kernel with CONFIG_DEBUG_INFO_BTF") from None
-    found = {}
-    for name_offset, value in _enum_members(sections.types):
-        name = sections.string(name_offset)
-        if name.startswith(prefixes):
-            found[name] = value
-    return found
+    members = ((file.string(name), value) for file in files for name, value in _enum_members(file.types))
+    return {name: value for name, value in members if name.startswith(prefixes)}
 
 
 def _sections(data: bytes) -> _Sections:
@@ -75,6 +80,8 @@ def _sections(data: bytes) -> _Sections:
     magic, _, _, header, type_off, type_len, str_off, str_len = _HEADER.unpack_from(data)
     if magic != _MAGIC:
         raise ValueError("not BTF")
+    if len(data) < header + max(type_off + type_len, str_off + str_len):
+        raise ValueError("truncated")
     body = data[header:]
     return _Sections(body[type_off : type_off + type_len], body[str_off : str_off + str_len])
 
@@ -88,7 +95,13 @@ def _enum_members(types: bytes) -> Iterator[tuple[int, int]]:
         fixed, each = _TRAILER.get(kind, (0, 0))
         body = types[offset : offset + members * each]
         if kind == KIND_ENUM:
-            yield from _ENUM.iter_unpack(body)
+            yield from ((name, _value(raw, 32, info)) for name, raw in _ENUM.iter_unpack(body))
         elif kind == KIND_ENUM64:
-            yield from ((name, low | high << 32) for name, low, high in _ENUM64.iter_unpack(body))
+            longs = _ENUM64.iter_unpack(body)
+            yield from ((name, _value(low | high << 32, 64, info)) for name, low, high in longs)
         offset += fixed + members * each
+
+
+def _value(raw: int, width: int, info: int) -> int:
+    """kind_flag tells that the enum is signed."""
+    return raw - (raw >> width - 1 << width) if info >> 31 else raw

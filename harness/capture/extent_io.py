@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,22 +57,27 @@ class BpfCapture:
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._draining = threading.Lock()
-        self._bpf = BpfObject(compiled_object(), ring=("events", RING_BYTES))
-        self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
-        self._walker = TreeWalker.of(self._bpf)
-        self._raw_path = scratch
-        self._raw = scratch.open("w+b")
         self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
         self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        self._start()
+        with ExitStack() as made:
+            self._start(made, scratch)
+            self._made = made.pop_all()
 
-    def _start(self) -> None:
+    def _start(self, made: ExitStack, scratch: Path) -> None:
+        self._bpf = made.enter_context(BpfObject(compiled_object(), ring=("events", RING_BYTES)))
+        self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
+        made.callback(self._ring.close)
+        self._walker = TreeWalker.of(self._bpf)
+        made.callback(self._walker.close)
+        self._raw = scratch.open("w+b")
+        made.callback(self._discard, scratch)
         config = struct.pack(
             "<II", self.owners["IO_TREE_INODE_IO"], self.owners["IO_TREE_DEVICE_ALLOC_STATE"]
         )
         self._bpf.update("configuration", bytes(4), config)
         self._bpf.update("filesystems", self._fsid.to_bytes(8, "little"), b"\1")
         self._thread.start()
+        made.callback(self._end_thread)
         self._bpf.attach(PROGRAMS)
 
     def checkpoint(self, name: str) -> None:
@@ -102,8 +108,7 @@ class BpfCapture:
     def stop(self) -> Recording:
         """Stop recording and return everything; raises InfrastructureError when the reader had died."""
         self._bpf.detach()
-        self._stopping.set()
-        self._thread.join()
+        self._end_thread()
         try:
             if self._failure is not None:
                 raise InfrastructureError(f"the event reader died: {self._failure}") from self._failure
@@ -114,15 +119,17 @@ class BpfCapture:
 
     def close(self) -> None:
         """Give everything back; harmless when done before."""
+        self._made.close()
+
+    def _end_thread(self) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if not self._raw.closed:
+        self._thread.join()
+
+    def _discard(self, scratch: Path) -> None:
+        # A full disk shows again when what is still buffered is written; nobody wants that any more.
+        with suppress(OSError):
             self._raw.close()
-            self._raw_path.unlink()
-            self._ring.close()
-            self._walker.close()
-            self._bpf.close()
+        scratch.unlink()
 
     def _recording(self) -> Recording:
         self._raw.seek(0)

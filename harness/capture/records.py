@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from harness.bundle import Table
 from harness.capture.ring import HEADER_BYTES
 
-__all__ = ["EVENT_BYTES", "NONE", "RECORD", "Kind", "foreign_frees", "latest_operation", "to_table"]
+__all__ = [
+    "EVENT_BYTES",
+    "NONE",
+    "RECORD",
+    "Kind",
+    "foreign_frees",
+    "latest_operation",
+    "to_table",
+    "zero_table",
+]
 
 NONE = -1
 
@@ -51,6 +60,11 @@ def to_table(records: NDArray[Any], begin_ns: int) -> Table:
     table = {name: records[name].copy() for name, _ in _FIELDS}
     table["time_ns"] -= np.uint64(begin_ns)
     return table
+
+
+def zero_table(length: int) -> Table:
+    """Return an event table of `length` rows, all zero."""
+    return {name: np.zeros(length, kind) for name, kind in _FIELDS}
 
 
 def foreign_frees(kind: NDArray[Any], ptr: NDArray[Any]) -> NDArray[np.bool_]:

@@ -52,23 +52,26 @@ class RingReader:
         """
         begin = self.consumed()
         count = (self.produced() - begin) // self._record
-        if not count:
-            return None
         offset = begin % self._size
-        stretch = self._data[offset : offset + count * self._record]
-        lengths = np.ndarray(count, np.uint32, stretch, strides=(self._record,)).copy()
-        odd = np.flatnonzero(lengths != self._payload)
-        if odd.size:
-            # A record that is still being written ends the stretch; anything else is not our format.
-            if lengths[odd[0]] & _BUSY == 0:
-                raise InfrastructureError(f"ring buffer record of {lengths[odd[0]]:#x} bytes: not ours")
-            count = int(odd[0])
+        # Released even when this raises: a traceback that keeps it would keep the mapping open.
+        with self._data[offset : offset + count * self._record] as stretch:
+            count = self._complete(stretch, count)
+            chunk = memoryview(bytes(stretch[: count * self._record]))
         if not count:
             return None
-        chunk = memoryview(bytes(stretch[: count * self._record]))
         out.write(chunk)
         self._consumer_position[0] = begin + count * self._record
         return chunk
+
+    def _complete(self, stretch: memoryview, count: int) -> int:
+        """Return how many of the `count` records are complete: one that is still being written ends them."""
+        lengths = np.ndarray(count, np.uint32, stretch, strides=(self._record,)).copy()
+        odd = np.flatnonzero(lengths != self._payload)
+        if not odd.size:
+            return count
+        if lengths[odd[0]] & _BUSY == 0:
+            raise InfrastructureError(f"ring buffer record of {lengths[odd[0]]:#x} bytes: not ours")
+        return int(odd[0])
 
     def close(self) -> None:
         """Unmap the buffer."""

@@ -13,15 +13,16 @@ import re
 import threading
 import time
 import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.bundle import Table
 from harness.capture.btf import enumerators
 from harness.capture.recording import Recording
-from harness.capture.records import RECORD, Kind, foreign_frees, latest_operation, to_table
+from harness.capture.records import Kind, foreign_frees, latest_operation, zero_table
 from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
 from harness.errors import InfrastructureError, UserError
 
@@ -52,19 +53,24 @@ class TracefsCapture:
     def __init__(self, fsid: str, instance: Path, scratch: Path) -> None:
         self.bits = enumerators(("EXTENT_",))
         self.owners = enumerators(("IO_TREE_",))
+        if "IO_TREE_INODE_IO" not in self.owners:
+            raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
         self._fsid = np.frombuffer(uuid.UUID(fsid).bytes, np.uint64)
         self._instance = instance
         self._formats = {name: _format(instance, name) for name in _EVENTS}
-        self._raw = scratch.open("w+b")
-        self._raw_path = scratch
         self._page_cpus: list[int] = []
         self._clock: list[tuple[int, int]] = []
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
-        self._start()
+        with ExitStack() as made:
+            self._start(made, scratch)
+            self._made = made.pop_all()
 
-    def _start(self) -> None:
+    def _start(self, made: ExitStack, scratch: Path) -> None:
+        made.callback(self._instance.rmdir)
+        self._raw = scratch.open("w+b")
+        made.callback(self._discard, scratch)
         self._write("trace_clock", "counter")
         self._write("buffer_size_kb", str(BUFFER_KIB))
         for name in _EVENTS:
@@ -72,8 +78,11 @@ class TracefsCapture:
         cpus = sorted((self._instance / "per_cpu").glob("cpu*"), key=lambda p: int(p.name[3:]))
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         self._pipes = {int(p.name[3:]): os.open(p / "trace_pipe_raw", flags) for p in cpus}
+        for pipe in self._pipes.values():
+            made.callback(os.close, pipe)
         self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         self._thread.start()
+        made.callback(self._end_thread)
 
     def checkpoint(self, name: str) -> None:
         """Do nothing: the trees cannot be read without BPF."""
@@ -81,8 +90,7 @@ class TracefsCapture:
     def stop(self) -> Recording:
         """Stop recording and return everything; raises InfrastructureError when the reader had died."""
         self._write("tracing_on", "0")
-        self._stopping.set()
-        self._thread.join()
+        self._end_thread()
         try:
             if self._failure is not None:
                 raise InfrastructureError(f"the trace reader died: {self._failure}") from self._failure
@@ -93,22 +101,22 @@ class TracefsCapture:
 
     def close(self) -> None:
         """Give everything back, the instance too; harmless when done before."""
+        self._made.close()
+
+    def _end_thread(self) -> None:
         self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if not self._raw.closed:
+        self._thread.join()
+
+    def _discard(self, scratch: Path) -> None:
+        # A full disk shows again when what is still buffered is written; nobody wants that any more.
+        with suppress(OSError):
             self._raw.close()
-            self._raw_path.unlink()
-            for pipe in self._pipes.values():
-                os.close(pipe)
-            self._instance.rmdir()
+        scratch.unlink()
 
     def _recording(self) -> Recording:
         self._raw.seek(0)
         pages = np.fromfile(self._raw, np.uint8).reshape(-1, PAGE_BYTES)
-        records = self._records(decode_pages(pages))
-        records = records[~foreign_frees(records["kind"], records["ptr"])]
-        events = to_table(records, self._begin_ns)
+        events = self._events(decode_pages(pages))
         facts = {
             "clock": "counter; times are interpolated between reads of the buffer",
             "ring_bytes": BUFFER_KIB << 10,
@@ -117,42 +125,25 @@ class TracefsCapture:
         }
         return Recording(self.method, events, (), self._lost(), facts)
 
-    def _records(self, payloads: Payloads) -> NDArray[Any]:
+    def _events(self, payloads: Payloads) -> Table:
         payloads = payloads.take(np.argsort(payloads.time, kind="stable"))
-        records = np.zeros(len(payloads.position), RECORD)
+        table = zero_table(len(payloads.position))
         event_id = payloads.u16(0)
-        ours = np.zeros(len(records), bool)
+        ours = np.zeros(len(event_id), bool)
         for name, kind in _EVENTS.items():
             number, fields = self._formats[name]
             rows = np.flatnonzero(event_id == number)
-            self._fill(records, rows, kind, payloads.take(rows), fields)
-            is_ours = np.ones(len(rows), bool)
-            if kind <= Kind.CONVERT:
-                is_ours = self._is_ours(payloads.take(rows), fields)
-            ours[rows] = is_ours
-        records["pid"] = payloads.u32(4)
-        records["cpu"] = np.array(self._page_cpus, np.uint16)[payloads.page]
-        records["time_ns"] = self._times(payloads.time)
-        return _named_trees(_of_known_tasks(records, ours))
-
-    def _fill(
-        self,
-        records: NDArray[Any],
-        rows: NDArray[Any],
-        kind: Kind,
-        payloads: Payloads,
-        fields: dict[str, int],
-    ) -> None:
-        records["kind"][rows] = kind
-        for field, column in _WORDS.items():
-            if field in fields:
-                records[column][rows] = payloads.u32(fields[field])
-        for field, column in _LONGS.items():
-            if field in fields:
-                records[column][rows] = payloads.u64(fields[field])
-        if kind == Kind.CLEAR:
-            records["bits"][rows] = records["clear_bits"][rows]
-            records["clear_bits"][rows] = 0
+            taken = payloads.take(rows)
+            _fill(table, rows, kind, taken, fields)
+            ours[rows] = self._is_ours(taken, fields) if kind <= Kind.CONVERT else True
+        table["pid"] = payloads.u32(4)
+        table["cpu"] = np.array(self._page_cpus, np.uint16)[payloads.page]
+        table["time_ns"] = self._times(payloads.time)
+        kept = np.flatnonzero(_of_known_tasks(table, ours))
+        kept = kept[~foreign_frees(table["kind"][kept], table["ptr"][kept])]
+        table = {name: column[kept] for name, column in table.items()}
+        _name_trees(table)
+        return table
 
     def _is_ours(self, payloads: Payloads, fields: dict[str, int]) -> NDArray[np.bool_]:
         halves = (payloads.u64(fields["fsid"]), payloads.u64(fields["fsid"] + 8))
@@ -162,11 +153,11 @@ class TracefsCapture:
         return ours
 
     def _times(self, counter: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Return ns since recording began."""
         if not self._clock:
-            return np.full(len(counter), self._begin_ns, np.uint64)
+            return np.zeros(len(counter), np.uint64)
         seen, when = (np.array(column, np.float64) for column in zip(*self._clock, strict=True))
-        offsets = np.interp(counter.astype(np.float64), seen, when - self._begin_ns)
-        return (self._begin_ns + offsets.astype(np.int64)).astype(np.uint64)
+        return np.interp(counter.astype(np.float64), seen, when - self._begin_ns).astype(np.uint64)
 
     def _lost(self) -> dict[str, int]:
         lost = dict.fromkeys(_LOSSES, 0)
@@ -201,22 +192,42 @@ class TracefsCapture:
             raise InfrastructureError(f"tracefs refused {value!r} for {name}: {error.strerror}") from error
 
 
-def _of_known_tasks(records: NDArray[Any], ours: NDArray[np.bool_]) -> NDArray[Any]:
-    """Keep our operations, the allocations made in them, and all frees."""
-    latest, _ = latest_operation(records["pid"], records["kind"] <= Kind.CONVERT)
-    entries = np.flatnonzero(records["kind"] <= Kind.CONVERT)
-    alloc = records["kind"] == Kind.ALLOC
+def _fill(
+    table: Table, rows: NDArray[np.int64], kind: Kind, payloads: Payloads, fields: dict[str, int]
+) -> None:
+    table["kind"][rows] = kind
+    for field, column in _WORDS.items():
+        if field in fields:
+            table[column][rows] = payloads.u32(fields[field])
+    for field, column in _LONGS.items():
+        if field in fields:
+            table[column][rows] = payloads.u64(fields[field])
+    if kind == Kind.CLEAR:
+        table["bits"][rows] = table["clear_bits"][rows]
+        table["clear_bits"][rows] = 0
+
+
+def _of_known_tasks(table: Table, ours: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Choose our operations, the allocations made in them, and all frees."""
+    entry = table["kind"] <= Kind.CONVERT
+    latest, _ = latest_operation(table["pid"], entry)
+    entries = np.flatnonzero(entry)
+    alloc = np.flatnonzero(table["kind"] == Kind.ALLOC)
     kept = ours.copy()
-    kept[alloc] = (latest[alloc] >= 0) & ours[entries[latest[alloc]]]
-    return records[kept]
+    kept[alloc] = False
+    made = alloc[latest[alloc] >= 0]
+    kept[made] = ours[entries[latest[made]]]
+    return kept
 
 
-def _named_trees(records: NDArray[Any]) -> NDArray[Any]:
+def _name_trees(table: Table) -> None:
     """Give each tree a number of its own in place of its address."""
-    rows = np.flatnonzero(records["kind"] <= Kind.CONVERT)
-    _, number = np.unique(records[["root", "ino"]][rows], return_inverse=True)
-    records["ptr"][rows] = number + 1
-    return records
+    rows = np.flatnonzero(table["kind"] <= Kind.CONVERT)
+    # Each column by itself: numbers sort several times faster than pairs.
+    _, root = np.unique(table["root"][rows], return_inverse=True)
+    inodes, inode = np.unique(table["ino"][rows], return_inverse=True)
+    _, number = np.unique(root * len(inodes) + inode, return_inverse=True)
+    table["ptr"][rows] = number + 1
 
 
 def _format(instance: Path, event: str) -> tuple[int, dict[str, int]]:
