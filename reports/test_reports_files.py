@@ -54,9 +54,9 @@ def written(root: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in write_all(load_run(root), root)}
 
 
-def test_all_four_files_are_written_and_nothing_else(sample: Path) -> None:
+def test_all_files_are_written_and_nothing_else(sample: Path) -> None:
     before = {path.name for path in sample.iterdir()}
-    names = ["summary.json", "junit.xml", "report.md", "report.html"]
+    names = ["summary.json", "junit.xml", "results.csv", "report.md", "report.html"]
     assert [path.name for path in write_all(load_run(sample), sample)] == names
     assert {path.name for path in sample.iterdir()} == before | set(names)
 

@@ -17,6 +17,8 @@ from reports.difference import Row, align, as_diff
 from reports.fio import fio_rows, task_rows
 from reports.plots import nice_ticks, operations_plot, series_order, states_plot
 from reports.record import checkpoints, excerpt, steps
+from reports.results import COLUMNS, results
+from reports.run import load_run
 from reports.timeline import MAX_POINTS, Timeline
 
 
@@ -156,3 +158,14 @@ def test_plot_escapes_names() -> None:
 
 def test_busiest_kind_is_at_the_bottom() -> None:
     assert series_order(Timeline.read(timeline())) == ["set", "clear", "convert"]
+
+
+def test_results_hold_every_known_figure(sample: Path) -> None:
+    table = results(load_run(sample))
+    assert tuple(table.columns) == COLUMNS
+    assert not table["value"].isna().any()
+    compared = table[(table.figure == "compared") & (table.subject == "operations")]
+    assert compared["value"].sum() > 0
+    assert set(table[table.unit == "bytes/s"].figure) == {"bandwidth"}
+    recorded = {case.id for case in load_run(sample).cases if case.bundle}
+    assert set(table.case) == recorded

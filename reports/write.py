@@ -10,6 +10,7 @@ from harness.errors import UserError
 from reports.html import html
 from reports.junit import junit_xml
 from reports.markdown import markdown
+from reports.results import results
 from reports.run import Run
 from reports.summary import summary_json
 from reports.totals import add_up
@@ -18,7 +19,7 @@ __all__ = ["write_all"]
 
 
 def write_all(run: Run, out: Path) -> list[Path]:
-    """Write `summary.json`, `junit.xml`, `report.md` and `report.html` into `out`; return their paths.
+    """Write `summary.json`, `junit.xml`, `results.csv`, `report.md` and `report.html`; return their paths.
 
     `out` is created if need be; files of an earlier report are replaced. UserError when that fails, or when
     `out` is a bundle: a bundle with additional files would no longer be accepted.
@@ -29,6 +30,7 @@ def write_all(run: Run, out: Path) -> list[Path]:
     contents = {
         "summary.json": summary_json(run),
         "junit.xml": junit_xml(run),
+        "results.csv": results(run).to_csv(index=False),
         "report.md": markdown(run, totals),
         "report.html": html(run, totals),
     }

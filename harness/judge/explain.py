@@ -134,10 +134,11 @@ def _state_text(record: ReplayedRecord, state: tuple[int, int, int, int]) -> str
 
 
 def _events_around(record: ReplayedRecord, event: int) -> tuple[str, ...]:
-    """The events around `event` that its tree or its task had a part in."""
+    """The events around `event` of its task and of the tasks that work on its tree at the time."""
     events = record.events
     near = np.arange(max(0, event - 200), min(len(events["kind"]), event + 200))
-    part = near[(events["ptr"][near] == events["ptr"][event]) | (events["pid"][near] == events["pid"][event])]
+    at_work = events["pid"][near][events["ptr"][near] == events["ptr"][event]]
+    part = near[np.isin(events["pid"][near], np.append(at_work, events["pid"][event]))]
     middle = int(np.searchsorted(part, event))
     return tuple(
         _event_text(record, e, e == event) for e in part[max(0, middle - _AROUND) : middle + _AROUND]
