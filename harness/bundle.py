@@ -22,11 +22,23 @@ from numpy.typing import NDArray
 
 from harness.errors import UserError
 
-__all__ = ["FORMAT", "VERDICT_FILE", "Bundle", "BundleWriter", "find_bundles", "read_table", "write_table"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "VERDICT_FILE",
+    "Bundle",
+    "BundleWriter",
+    "find_bundles",
+    "read_table",
+    "write_table",
+]
 
 FORMAT = 1
 MANIFEST = "bundle.json"
 VERDICT_FILE = "verdict.json"
+
+# A judgement may stand beside the record, half-written too when its judge was killed.
+_NOT_RECORDED = {MANIFEST, VERDICT_FILE, VERDICT_FILE + ".tmp"}
 
 Table = dict[str, NDArray[Any]]
 """Equal-length columns by name."""
@@ -98,7 +110,7 @@ class Bundle:
         for name, entry in listed.items():
             _verify_file(path, name, entry)
         present = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
-        if extra := present - listed.keys() - {MANIFEST, VERDICT_FILE}:
+        if extra := present - listed.keys() - _NOT_RECORDED:
             raise UserError(
                 f"{path}: {sorted(extra)[0]} is not part of the bundle: remove it or record again"
             )

@@ -54,7 +54,7 @@ class Case:
     title: str
     """One line: what is done and what it puts to the test."""
     groups: frozenset[str]
-    """Among quick, auto, stress; a quick case is also in auto."""
+    """Among quick, auto, stress, data; a quick case is also in auto."""
     layout: BtrfsLayout
     """Devices, profiles and mount options."""
     run: Callable[[Experiment], None]

@@ -19,7 +19,7 @@ def test_a_verdict_comes_back_from_json() -> None:
         verdict=Verdict.FAIL,
         checks=(
             Check("operations", Verdict.FAIL, 10, 1, "detail", first),
-            Check("data", Verdict.PASS, 3, by_model=False),
+            Check("data", Verdict.PASS, 3),
         ),
         reasons=("why", "why else"),
         events=99,
@@ -28,7 +28,7 @@ def test_a_verdict_comes_back_from_json() -> None:
         repeat="./iodiff run extent_state/one",
         judge="./iodiff judge results/one",
         judged_s=0.25,
-        counts={"deferred frees": 12},
+        counts={"trees released as a whole": 2},
         timeline={"t_s": [0.0], "ops": {"set": [1]}, "live_states": [4], "checkpoints": []},
     )
     stored = json.loads(json.dumps(verdict.to_json()))

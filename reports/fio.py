@@ -92,13 +92,15 @@ def task_rows(bundle: Bundle) -> list[TaskRow]:
 def _task_row(job: Mapping[str, Any]) -> TaskRow:
     listed = job.get("processes")
     processes = listed if isinstance(listed, list) else []
+    # A kernel that does not account for delays reports zeroes, which would read as no delay at all.
+    delays = processes if job.get("delay_accounting", True) else [None]
     return TaskRow(
         str(job.get("job") or UNKNOWN),
         len(processes),
         _seconds(_sum(processes, "cpu_user_us"), 1e6),
         _seconds(_sum(processes, "cpu_system_us"), 1e6),
-        _seconds(_sum(processes, "blkio_delay_ns"), 1e9),
-        _sum(processes, "blkio_count"),
+        _seconds(_sum(delays, "blkio_delay_ns"), 1e9),
+        _sum(delays, "blkio_count"),
     )
 
 

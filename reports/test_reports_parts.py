@@ -70,6 +70,13 @@ def test_costs_add_up_and_one_unknown_makes_the_sum_unknown(tmp_path: Path) -> N
     assert (known.processes, empty.processes, empty.cpu_user_s) == (2, 0, None)
 
 
+def test_delays_that_were_not_accounted_for_are_unknown(tmp_path: Path) -> None:
+    content = """[{"job": "a", "delay_accounting": false,
+                   "processes": [{"cpu_user_us": 5, "blkio_delay_ns": 0, "blkio_count": 0}]}]"""
+    (row,) = task_rows(make_bundle(tmp_path / "b", {"taskstats.json": content}))
+    assert (row.processes, row.blkio_delay_s, row.blkio_count) == (1, None, None)
+
+
 def test_checkpoints_count_trees_and_states(tmp_path: Path) -> None:
     record(tmp_path / "b", manifest("s/a"), long=2)
     first, second = checkpoints(Bundle.open(tmp_path / "b"))

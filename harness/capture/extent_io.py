@@ -8,27 +8,26 @@ import struct
 import threading
 import time
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.capture.btf import enumerators
 from harness.capture.checkpoints import Checkpoint, TreeContents
+from harness.capture.drained import DrainedCapture
 from harness.capture.libbpf import BpfObject
 from harness.capture.program import compiled_object
 from harness.capture.recording import Recording
 from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
 from harness.capture.ring import RingReader
 from harness.capture.walk import TreeWalker
-from harness.errors import InfrastructureError, UserError
+from harness.errors import InfrastructureError
 
 __all__ = ["BpfCapture"]
 
 RING_BYTES = 64 << 20
-POLL_S = 0.02
 QUIET_S = 0.25
 """No event for this long, and an empty ring, counts as quiet."""
 QUIET_DEADLINE_S = 40.0
@@ -37,48 +36,38 @@ PROGRAMS = ("on_set", "on_clear", "on_convert", "on_alloc", "on_free")
 COUNTERS = ("recorded", "lost_ring", "lost_task", "lost_state")
 
 
-class BpfCapture:
+class BpfCapture(DrainedCapture):
     """Records one file system, from before its mount until `stop`.
 
-    `fsid` is its UUID, known before it is mounted. Events pass through a file below `scratch`.
+    `fsid` is its UUID, known before it is mounted. Events pass through the file `scratch`.
     Raises UserError where BPF cannot be used, InfrastructureError where the kernel refuses the programs.
     """
 
     method = "bpf"
 
     def __init__(self, fsid: str, scratch: Path) -> None:
-        self.bits = enumerators(("EXTENT_",))
-        self.owners = enumerators(("IO_TREE_",))
-        if "EXTENT_LOCKED" not in self.bits or "IO_TREE_INODE_IO" not in self.owners:
-            raise UserError("the kernel's BTF does not describe btrfs: use --capture tracefs")
         self._fsid = int.from_bytes(uuid.UUID(fsid).bytes[:8], "little")
         self._trees: dict[int, tuple[int, int, int]] = {}
         self._checkpoints: list[Checkpoint] = []
-        self._failure: Exception | None = None
-        self._stopping = threading.Event()
         self._draining = threading.Lock()
-        self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
-        self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        with ExitStack() as made:
-            self._start(made, scratch)
-            self._made = made.pop_all()
+        super().__init__(scratch)
 
-    def _start(self, made: ExitStack, scratch: Path) -> None:
+    def _start(self, made: ExitStack) -> None:
         self._bpf = made.enter_context(BpfObject(compiled_object(), ring=("events", RING_BYTES)))
         self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
         made.callback(self._ring.close)
         self._walker = TreeWalker.of(self._bpf)
         made.callback(self._walker.close)
-        self._raw = scratch.open("w+b")
-        made.callback(self._discard, scratch)
         config = struct.pack(
             "<II", self.owners["IO_TREE_INODE_IO"], self.owners["IO_TREE_DEVICE_ALLOC_STATE"]
         )
         self._bpf.update("configuration", bytes(4), config)
         self._bpf.update("filesystems", self._fsid.to_bytes(8, "little"), b"\1")
-        self._thread.start()
-        made.callback(self._end_thread)
+        self._start_thread(made)
         self._bpf.attach(PROGRAMS)
+
+    def _halt(self) -> None:
+        self._bpf.detach()
 
     def checkpoint(self, name: str) -> None:
         """Wait until the kernel is quiet, then read every known tree.
@@ -105,34 +94,7 @@ class BpfCapture:
             reason = "events fired while the trees were read"
         self._checkpoints.append(self._new_checkpoint(name, self._ring.consumed(), [], reason))
 
-    def stop(self) -> Recording:
-        """Stop recording and return everything; raises InfrastructureError when the reader had died."""
-        self._bpf.detach()
-        self._end_thread()
-        try:
-            if self._failure is not None:
-                raise InfrastructureError(f"the event reader died: {self._failure}") from self._failure
-            self._drain()
-            return self._recording()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Give everything back; harmless when done before."""
-        self._made.close()
-
-    def _end_thread(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _discard(self, scratch: Path) -> None:
-        # A full disk shows again when what is still buffered is written; nobody wants that any more.
-        with suppress(OSError):
-            self._raw.close()
-        scratch.unlink()
-
     def _recording(self) -> Recording:
-        self._raw.seek(0)
         records = np.fromfile(self._raw, RECORD)
         counts = dict(zip(COUNTERS, self._counters(), strict=True))
         if counts["recorded"] != len(records):
@@ -152,14 +114,6 @@ class BpfCapture:
         cpus = _possible_cpus()
         values = (self._bpf.lookup("counters", struct.pack("<I", i), 8 * cpus) for i in range(len(COUNTERS)))
         return [sum(struct.unpack(f"<{cpus}Q", value)) for value in values]
-
-    def _drain_until_stopped(self) -> None:
-        try:
-            while not self._stopping.wait(POLL_S):
-                self._drain()
-        except Exception as error:
-            # Its frames hold views of the ring buffer, which then could not be unmapped.
-            self._failure = error.with_traceback(None)
 
     def _drain(self) -> None:
         with self._draining:

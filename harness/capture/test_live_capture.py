@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness import fileops
 from harness.bundle import Table
-from harness.capture import extent_io, tracefs
+from harness.capture import drained, extent_io, tracefs
 from harness.capture.checkpoints import Checkpoint
 from harness.capture.extent_io import BpfCapture
 from harness.capture.records import EVENT_BYTES, Kind, foreign_frees, latest_operation
@@ -267,7 +267,7 @@ def test_a_small_ring_tells_what_it_lost(
     workspace: Workspace, filesystem: BtrfsFilesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extent_io, "RING_BYTES", 1 << 14)
-    monkeypatch.setattr(extent_io, "POLL_S", NEVER_S)
+    monkeypatch.setattr(drained, "POLL_S", NEVER_S)
     capture = bpf_capture(workspace, filesystem)
     filesystem.mount()
     work(filesystem.mountpoint, 1)
@@ -298,7 +298,7 @@ def test_a_small_trace_buffer_tells_what_it_lost(
         return payloads
 
     monkeypatch.setattr(tracefs, "BUFFER_KIB", 16)
-    monkeypatch.setattr(tracefs, "POLL_S", NEVER_S)
+    monkeypatch.setattr(drained, "POLL_S", NEVER_S)
     monkeypatch.setattr(tracefs, "decode_pages", decode)
     capture = tracefs_capture(workspace, filesystem)
     filesystem.mount()

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 import time
 import uuid
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.bundle import Table
-from harness.capture.btf import enumerators
+from harness.capture.drained import DrainedCapture
 from harness.capture.recording import Recording
 from harness.capture.records import Kind, foreign_frees, latest_operation, zero_table
 from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
@@ -30,7 +29,6 @@ __all__ = ["TracefsCapture"]
 
 BUFFER_KIB = 64 << 10
 """A CPU."""
-POLL_S = 0.02
 _EVENTS = {
     "btrfs_set_extent_bit": Kind.SET,
     "btrfs_clear_extent_bit": Kind.CLEAR,
@@ -45,32 +43,21 @@ _FIELD = re.compile(r"field:.*?(\w+)(?:\[\d+\])?;\s*offset:(\d+);\s*size:(\d+);"
 _LOSSES = ("overrun", "commit overrun", "dropped events")
 
 
-class TracefsCapture:
+class TracefsCapture(DrainedCapture):
     """Records one file system through `instance`, a tracefs instance made for it and removed at the end."""
 
     method = "tracefs"
 
     def __init__(self, fsid: str, instance: Path, scratch: Path) -> None:
-        self.bits = enumerators(("EXTENT_",))
-        self.owners = enumerators(("IO_TREE_",))
-        if "IO_TREE_INODE_IO" not in self.owners:
-            raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
         self._fsid = np.frombuffer(uuid.UUID(fsid).bytes, np.uint64)
         self._instance = instance
-        self._formats = {name: _format(instance, name) for name in _EVENTS}
         self._page_cpus: list[int] = []
         self._clock: list[tuple[int, int]] = []
-        self._failure: Exception | None = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
-        with ExitStack() as made:
-            self._start(made, scratch)
-            self._made = made.pop_all()
+        super().__init__(scratch)
 
-    def _start(self, made: ExitStack, scratch: Path) -> None:
+    def _start(self, made: ExitStack) -> None:
         made.callback(self._instance.rmdir)
-        self._raw = scratch.open("w+b")
-        made.callback(self._discard, scratch)
+        self._formats = {name: _format(self._instance, name) for name in _EVENTS}
         self._write("trace_clock", "counter")
         self._write("buffer_size_kb", str(BUFFER_KIB))
         for name in _EVENTS:
@@ -80,41 +67,15 @@ class TracefsCapture:
         self._pipes = {int(p.name[3:]): os.open(p / "trace_pipe_raw", flags) for p in cpus}
         for pipe in self._pipes.values():
             made.callback(os.close, pipe)
-        self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        self._thread.start()
-        made.callback(self._end_thread)
+        self._start_thread(made)
+
+    def _halt(self) -> None:
+        self._write("tracing_on", "0")
 
     def checkpoint(self, name: str) -> None:
         """Do nothing: the trees cannot be read without BPF."""
 
-    def stop(self) -> Recording:
-        """Stop recording and return everything; raises InfrastructureError when the reader had died."""
-        self._write("tracing_on", "0")
-        self._end_thread()
-        try:
-            if self._failure is not None:
-                raise InfrastructureError(f"the trace reader died: {self._failure}") from self._failure
-            self._drain()
-            return self._recording()
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Give everything back, the instance too; harmless when done before."""
-        self._made.close()
-
-    def _end_thread(self) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _discard(self, scratch: Path) -> None:
-        # A full disk shows again when what is still buffered is written; nobody wants that any more.
-        with suppress(OSError):
-            self._raw.close()
-        scratch.unlink()
-
     def _recording(self) -> Recording:
-        self._raw.seek(0)
         pages = np.fromfile(self._raw, np.uint8).reshape(-1, PAGE_BYTES)
         events = self._events(decode_pages(pages))
         facts = {
@@ -167,13 +128,6 @@ class TracefsCapture:
             for reason in _LOSSES:
                 lost[reason] += int(stats[reason])
         return lost
-
-    def _drain_until_stopped(self) -> None:
-        try:
-            while not self._stopping.wait(POLL_S):
-                self._drain()
-        except Exception as error:
-            self._failure = error
 
     def _drain(self) -> None:
         newest = 0

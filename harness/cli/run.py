@@ -23,7 +23,7 @@ def run(
     ] = None,
     suite: Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite.")] = None,
     group: Annotated[
-        list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress.")
+        list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress, data.")
     ] = None,
     kernel: Annotated[str, typer.Option(help="Kernel to run on; only `host` so far.")] = "host",
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,

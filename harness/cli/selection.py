@@ -14,6 +14,7 @@ GROUPS = {
     "quick": "the default: every area once, a few minutes",
     "auto": "quick and the larger versions, for nightly runs",
     "stress": "long and contended",
+    "data": "what suites/data is recorded from: small, to be judged anywhere",
 }
 
 

@@ -60,9 +60,14 @@ class Judgement:
     record: ReplayedRecord
 
 
-def judge_record(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Judgement:
-    """Judge the events and checkpoints of `bundle` by `model`."""
-    record = _replayed(bundle, model)
+def judge_record(
+    bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree, *, search: bool = True
+) -> Judgement:
+    """Judge the events and checkpoints of `bundle` by `model`.
+
+    `search` for another order of contending operations where the model differs: long when no order can help.
+    """
+    record = _replayed(bundle, model, search)
     findings = state_findings(record.operations, record.states, record.outcome)
     checks = [
         _operations_check(record),
@@ -76,7 +81,7 @@ def judge_record(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ju
     return Judgement(tuple(checks), _counts(record), record)
 
 
-def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
+def _replayed(bundle: Bundle, model: type[ExtentIoTree], search: bool) -> ReplayedRecord:
     events = bundle.table("events.npz")
     bits = BitLayout.from_names(bundle.manifest["capture"]["bits"])
     operations, states = group(events)
@@ -92,7 +97,7 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
     record = ReplayedRecord(
         events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering
     )
-    if trees := _differing_trees(record):
+    if search and (trees := _differing_trees(record)):
         reordering.explain(Steps.of(operations, states, probes, positions, join=False), trees, outcome)
     return record
 
@@ -100,7 +105,7 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree]) -> ReplayedRecord:
 def _differing_trees(record: ReplayedRecord) -> list[int]:
     """Trees about which anything differs when operations are applied in the order of their allocations."""
     wrong = wrong_operations(record.operations, record.states, record.outcome)
-    _, locks = lock_findings(record.operations, record.outcome, record.bits.lock_bits)
+    _, locks = lock_findings(record.operations, record.outcome, record.bits)
     trees = set(record.operations.tree[np.union1d(wrong, locks)].tolist())
     for number, checkpoint in enumerate(record.checkpoints):
         _, found = compare_checkpoint(number, checkpoint, record.outcome, record.states)
@@ -166,7 +171,7 @@ def _states_check(record: ReplayedRecord, findings: StateFindings) -> Check:
 
 def _locks_check(record: ReplayedRecord) -> Check:
     """Every exclusive set succeeded or failed, at the same offset, as the model says."""
-    compared, wrong = lock_findings(record.operations, record.outcome, record.bits.lock_bits)
+    compared, wrong = lock_findings(record.operations, record.outcome, record.bits)
     met = len(record.outcome.failed_start)
     first = explain_operation(record, int(wrong[0])) if len(wrong) else None
     return Check.of("locks", compared, len(wrong), detail=f"{met} met a held lock", first=first)
@@ -182,7 +187,8 @@ def _checkpoints_check(record: ReplayedRecord) -> Check:
             findings += found
     invalid = [c for c in record.checkpoints if not c.valid]
     largest = max(c.live_states for c in record.checkpoints)
-    detail = f"{len(record.checkpoints) - len(invalid)} checkpoints, the largest with {largest:,} live states"
+    valid = len(record.checkpoints) - len(invalid)
+    detail = f"at {valid} quiet points, the largest with {largest:,} live states"
     if findings:
         first = explain_contents(record, findings[0])
         return Check("checkpoints", Verdict.FAIL, compared, len(findings), detail, first)

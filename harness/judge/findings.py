@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.capture.records import Kind
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import Outcome
+from reference.extent_state import BitLayout
 
 __all__ = [
     "StateFindings",
@@ -90,16 +91,17 @@ def deferred_frees(states: States, outcome: Outcome) -> int:
     return int(np.count_nonzero((erased_by >= 0) & (states.free_operation != erased_by)))
 
 
-def lock_findings(operations: Operations, outcome: Outcome, lock_bits: int) -> tuple[int, Index]:
+def lock_findings(operations: Operations, outcome: Outcome, bits: BitLayout) -> tuple[int, Index]:
     """Compare success and failure of exclusive sets with what their tasks did next on the same tree.
 
     The return value is not traced, but lock_extent() shows it: after -EEXIST at `failed_start` it clears what
     it had got, [start, failed_start - 1], waits and repeats the same set; try_lock_extent() clears and gives
     up. So a set that the model lets fail behind its start must be followed by exactly that clear, and one
-    that it lets succeed must not be followed by a repetition that meets the lock it would then still hold.
+    that it lets succeed must not be followed by a repetition when somebody held the lock, be it the model's
+    own lock that the repetition then meets, or one taken before and not given back.
     Returns how many sets were compared, and those that differ.
     """
-    is_lock = (operations.kind == Kind.SET) & (operations.bits & lock_bits != 0)
+    is_lock = (operations.kind == Kind.SET) & (operations.bits & bits.lock_bits != 0)
     failed = np.zeros(len(operations), bool)
     failed_start = np.zeros(len(operations), np.uint64)
     failed[list(outcome.failed_start)] = True
@@ -108,9 +110,10 @@ def lock_findings(operations: Operations, outcome: Outcome, lock_bits: int) -> t
     following = _next_of_task(operations)
     after = np.where(following != NONE, following[following], NONE)
     cleared = _clears_prefix(operations, following)
-    retried = (_repeats(operations, following) & failed[following]) | (
-        cleared & _repeats(operations, after) & failed[after]
-    )
+    repeated, repeated_later = _repeats(operations, following), cleared & _repeats(operations, after)
+    retried = (repeated & failed[following]) | (repeated_later & failed[after])
+    for row in np.flatnonzero(is_lock & ~failed & ~retried & (repeated | repeated_later)).tolist():
+        retried[row] = _was_held(operations, row, failed, bits)
     cleared_exactly = cleared & (operations.end[following] + np.uint64(1) == failed_start)
     behind_start = failed & (failed_start > operations.start)
     wrong = is_lock & ((~failed & retried) | (behind_start & ~cleared_exactly))
@@ -130,6 +133,23 @@ def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:
     for column in (operations.kind, operations.start, operations.end, operations.bits):
         same = same & (column == column[other])
     return same
+
+
+def _was_held(operations: Operations, row: int, failed: NDArray[np.bool_], bits: BitLayout) -> bool:
+    """Whether the last successful operation on exclusive bits of `row` before it, in its range, locked."""
+    before = slice(0, row)
+    exclusive = int(operations.bits[row]) & bits.lock_bits
+    kind = operations.kind[before]
+    unlocks = (kind == Kind.CLEAR) & (operations.bits[before] & (exclusive | bits.clear_all_bits) != 0)
+    locks = (kind == Kind.SET) & (operations.bits[before] & exclusive != 0) & ~failed[before]
+    concerned = (
+        (unlocks | locks)
+        & (operations.tree[before] == operations.tree[row])
+        & (operations.start[before] <= operations.end[row])
+        & (operations.end[before] >= operations.start[row])
+    )
+    found = np.flatnonzero(concerned)
+    return len(found) > 0 and bool(locks[found[-1]])
 
 
 def _clears_prefix(operations: Operations, other: Index) -> NDArray[np.bool_]:

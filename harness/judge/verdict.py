@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree
 
 __all__ = ["judge_bundle"]
+
+_LOOP_DEVICE = re.compile(r"\bloop\d+\b")
 
 
 def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> CaseVerdict:
@@ -66,7 +69,7 @@ def _capture_check(bundle: Bundle) -> Check:
 
 def _log_check(bundle: Bundle) -> Check:
     """The kernel reported no fault of its own while the case ran."""
-    lines = bundle.text("dmesg.txt").splitlines()
+    lines = [line for line in bundle.text("dmesg.txt").splitlines() if _may_be_ours(line, bundle)]
     found = faults(lines)
     first = None
     if found:
@@ -76,6 +79,12 @@ def _log_check(bundle: Bundle) -> Check:
         detail = "lines were overwritten before they were read"
         return Check("kernel log", Verdict.UNDECIDED, len(lines), 0, detail, by_model=False)
     return Check.of("kernel log", len(lines), len(found), detail="lines", first=first, by_model=False)
+
+
+def _may_be_ours(line: str, bundle: Bundle) -> bool:
+    """Whether a line of the log, which is the whole machine's, names none but devices of this case."""
+    named = set(_LOOP_DEVICE.findall(line))
+    return not named or bool(named & bundle.json("devices.json").get("before", {}).keys())
 
 
 def _data_checks(bundle: Bundle) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from harness.cases import Experiment
 from harness.fileops import FallocateMode
 from suites.extent_state.support import AUTO, BLOCK, MIB, QUICK, STRESS, TrackedFile, case, run_jobs
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "anything"]
 
 
 def preallocation(exp: Experiment, rounds: int) -> None:

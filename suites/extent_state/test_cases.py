@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.cases import Case
+from harness.cli.selection import GROUPS
 from harness.fileops import DataMismatchError
 from harness.fio import FioResult
 from harness.fiojob import FioJob
@@ -76,7 +77,7 @@ def test_declared_properly(case: Case) -> None:
     assert case.title
     assert "\n" not in case.title
     assert case.groups
-    assert case.groups <= {"quick", "auto", "stress"}
+    assert case.groups <= GROUPS.keys()
     assert "quick" not in case.groups or "auto" in case.groups
     assert case.deadline_s > 0
 

@@ -14,7 +14,7 @@ from harness.fileops import DataMismatchError
 from harness.fiojob import Options
 from suites.extent_state.support import AUTO, BLOCK, MIB, QUICK, TrackedFile, case, layout, run_jobs
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "defragmentation", "eviction", "write_around"]
 
 
 def profile(exp: Experiment, mib: int) -> None:
@@ -38,13 +38,13 @@ def snapshots(exp: Experiment, rounds: int) -> None:
     file = TrackedFile(exp, "origin/file")
     file.write(0, 2 * MIB)
     for number in range(rounds):
-        _write_around(exp, file, 40)
+        write_around(exp, file, 40)
         snapshot = exp.mount / f"snapshot-{number}"
         exp.btrfs("subvolume", "snapshot", origin, snapshot)
         kept = TrackedFile(exp, f"snapshot-{number}/file")
         kept.data[:] = file.data
-        _write_around(exp, kept, 10)
-        _write_around(exp, file, 10)
+        write_around(exp, kept, 10)
+        write_around(exp, file, 10)
         kept.verify()
         if number == rounds // 2:
             exp.checkpoint("midway")
@@ -62,7 +62,7 @@ def defragmentation(exp: Experiment, rounds: int) -> None:
     file.write(0, 2 * MIB)
     for number in range(rounds):
         for _ in range(4):
-            _write_around(exp, file, 30)
+            write_around(exp, file, 30)
             file.fsync()
         compress = ("-czstd",) if number % 2 else ()
         exp.btrfs("filesystem", "defragment", *compress, "-t", "32M", file.path)
@@ -85,7 +85,7 @@ def compressed(exp: Experiment, mib: int) -> None:
     exp.checkpoint("written")
     file = TrackedFile(exp, "zeroes")
     file.truncate(4 * MIB)
-    _write_around(exp, file, 100)
+    write_around(exp, file, 100)
     exp.sync()
     file.verify()
     exp.checkpoint("synced")
@@ -99,7 +99,7 @@ def quotas(exp: Experiment, mib: int) -> None:
     exp.btrfs("qgroup", "limit", f"{4 * mib}M", volume)
     file = TrackedFile(exp, "limited/file")
     file.write(0, 2 * MIB)
-    _write_around(exp, file, 100)
+    write_around(exp, file, 100)
     exp.checkpoint("reserved")
     file.truncate(MIB)
     jobs: dict[str, Options] = {
@@ -132,7 +132,7 @@ def balancing(exp: Experiment, mib: int) -> None:
     run_jobs(exp, "before-balance", {"a": writer})
     file = TrackedFile(exp, "tracked")
     file.write(0, 2 * MIB)
-    _write_around(exp, file, 60)
+    write_around(exp, file, 60)
     exp.btrfs("balance", "start", "--background", "--full-balance", exp.mount)
     run_jobs(exp, "during-balance", {"b": {**writer, "fsync": 64}, "c": {**writer, "direct": 1}})
     _wait_for_balance(exp)
@@ -155,7 +155,7 @@ def scrubbing(exp: Experiment, mib: int) -> None:
     file = TrackedFile(exp, "dirty")
     for _ in range(3):
         file.write(0, MIB)
-        _write_around(exp, file, 30)
+        write_around(exp, file, 30)
         _scrub(exp)
     exp.checkpoint("scrubbed, dirty")
     exp.sync()
@@ -183,7 +183,7 @@ def no_copy_on_write(exp: Experiment, mib: int) -> None:
     file.write(0, 2 * MIB)
     exp.sync()
     for number in range(4):
-        _write_around(exp, file, 60)
+        write_around(exp, file, 60)
         file.direct_write(BLOCK * exp.rng.randrange(256), 16 * BLOCK)
         if number == 1:
             exp.checkpoint("midway")
@@ -206,11 +206,11 @@ def remounting(exp: Experiment, rounds: int) -> None:
     file = TrackedFile(exp, "remounted")
     file.write(0, 2 * MIB)
     for number in range(rounds):
-        _write_around(exp, file, 100)
+        write_around(exp, file, 100)
         exp.remount(("compress=zstd",) if number % 2 else ())
         file.verify()
         exp.checkpoint(f"mounted again {number}")
-    _write_around(exp, file, 100)
+    write_around(exp, file, 100)
     exp.sync()
     file.verify()
     exp.checkpoint("synced")
@@ -233,7 +233,7 @@ def eviction(exp: Experiment, files: int) -> None:
     exp.checkpoint("all deleted")
 
 
-def _write_around(exp: Experiment, file: TrackedFile, writes: int) -> None:
+def write_around(exp: Experiment, file: TrackedFile, writes: int) -> None:
     """Overwrite random parts of a file, at odd offsets, within its size."""
     for _ in range(writes):
         length = exp.rng.randrange(1, 3 * BLOCK)

@@ -21,10 +21,13 @@ DELALLOC = LINUX_6_18.names["DELALLOC"]
 BLOCK = 4096
 
 
-def write_bundle(folder: Path, *, differs: bool = False, lost: int = 0, **facts: Any) -> Bundle:
+def write_bundle(
+    folder: Path, *, differs: bool = False, lost: int = 0, log: str = "", **facts: Any
+) -> Bundle:
     """Write the bundle of two tasks that dirty and clean blocks of one tree.
 
-    With `differs` the record says that one operation began a block later than it did.
+    With `differs` the record says that one operation began a block later than it did. `log` is more of the
+    kernel's log; the case's device is loop7.
     """
     kernel = SimulatedKernel(seed=3)
     kernel.run([_dirty_and_clean(0), _dirty_and_clean(64 * BLOCK)])
@@ -37,7 +40,8 @@ def write_bundle(folder: Path, *, differs: bool = False, lost: int = 0, **facts:
     writer = BundleWriter(folder)
     writer.add_table("events.npz", events)
     save_checkpoints(writer, kernel.checkpoints)
-    writer.add_text("dmesg.txt", "[    1.000000] BTRFS info: first mount\n")
+    writer.add_text("dmesg.txt", "[    1.000000] BTRFS info (device loop7): first mount\n" + log)
+    writer.add_json("devices.json", {"before": {"loop7": {}}, "after": {"loop7": {}}})
     return writer.finish({**_facts(len(events["kind"]), lost), **facts})
 
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Puts faults into the model and sees whether judging the recorded bundles catches them.
+
+A judge that passes every record proves nothing; this shows what it would not pass.
+`python -m suites.extent_state.faults` prints the table of docs/faults.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
+
+import numpy as np
+
+from harness.bundle import Bundle
+from harness.judge.extent_state import judge_record
+from harness.verdicts import Verdict
+from reference.extent_state import ExtentIoTree
+from suites.extent_state.fault_table import FAULTS, Fault
+
+__all__ = ["DATA", "Catch", "StaleFaultError", "bundles", "catch", "mutant", "row", "table"]
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+"""The recorded bundles."""
+
+_PACKAGE = "reference.extent_state"
+# In the order of their imports: each is made anew, on top of those before it.
+_MODULES = ("rbtree", "index", "queries", "tree")
+
+
+class StaleFaultError(Exception):
+    """The model no longer has, exactly once, what a fault edits."""
+
+
+@dataclass(frozen=True)
+class Catch:
+    """How a fault showed."""
+
+    bundle: str
+    by: str
+    """The check that failed, or the exception that the broken model raised."""
+    compared: bool
+    """Whether a comparison caught it; False if the model broke down in every bundle."""
+    after: int
+    """Operations of that bundle before the one that differs; 0 if the model broke down."""
+    operations: int
+    """Operations of that bundle."""
+
+
+def mutant(fault: Fault) -> type[ExtentIoTree]:
+    """Return the model with `fault` in it, as a class of its own; raises StaleFaultError."""
+    if fault.module not in _MODULES:
+        raise StaleFaultError(f"{fault.name}: no module {fault.module} is made anew")
+    made = {f"{_PACKAGE}.{name}": ModuleType(f"{_PACKAGE}.{name}") for name in _MODULES}
+    with patch.dict(sys.modules, made):
+        for name in _MODULES:
+            exec(_code(name, fault), made[f"{_PACKAGE}.{name}"].__dict__)
+    model: type[ExtentIoTree] = made[f"{_PACKAGE}.tree"].ExtentIoTree
+    return model
+
+
+@cache
+def bundles() -> tuple[Bundle, ...]:
+    """Return the recorded bundles, the one with the fewest events first."""
+    found = [Bundle.open(path.parent) for path in DATA.glob("*/bundle.json")]
+    return tuple(sorted(found, key=lambda bundle: int(bundle.manifest["capture"]["events"])))
+
+
+def catch(model: type[ExtentIoTree], among: Sequence[Bundle]) -> Catch | None:
+    """Judge bundles by `model` until a comparison fails; None if every bundle passes.
+
+    Without the search for another order: the bundles do not need it, and no order helps a broken model.
+    """
+    broken = None
+    for bundle in among:
+        # A broken model may raise anything.
+        try:
+            found = _difference(bundle, model)
+        except Exception as error:
+            broken = broken or Catch(bundle.path.name, type(error).__name__, False, 0, 0)
+        else:
+            if found is not None:
+                return found
+    return broken
+
+
+def _difference(bundle: Bundle, model: type[ExtentIoTree]) -> Catch | None:
+    judgement = judge_record(bundle, model, search=False)
+    failed = next((check for check in judgement.checks if check.verdict == Verdict.FAIL), None)
+    if failed is None:
+        return None
+    operations = judgement.record.operations
+    event = failed.first_difference.event if failed.first_difference else None
+    after = len(operations) if event is None else int(np.searchsorted(operations.event, event))
+    return Catch(bundle.path.name, failed.name, True, after, len(operations))
+
+
+def row(fault: Fault, found: Catch | None) -> str:
+    """Return the fault's row in the table of docs/faults.md."""
+    if found is None:
+        return f"| {fault.name} | {fault.what} | not caught: {fault.survives} | |"
+    by = f"{found.by} in {found.bundle}" if found.compared else f"the model breaks down: {found.by}"
+    after = f"{found.after:,} of {found.operations:,}" if found.compared else ""
+    return f"| {fault.name} | {fault.what} | {by} | {after} |"
+
+
+def table() -> str:
+    """Return the Markdown table of all faults and how each is caught."""
+    head = "| fault | what is wrong in the model | caught by | after operations |\n|---|---|---|---|"
+    return "\n".join([head, *(row(fault, catch(mutant(fault), bundles())) for fault in FAULTS)])
+
+
+def _code(name: str, fault: Fault) -> str:
+    source = (files(_PACKAGE) / f"{name}.py").read_text()
+    if name != fault.module:
+        return source
+    if source.count(fault.old) != 1:
+        raise StaleFaultError(f"{fault.name}: its line stands {source.count(fault.old)} times in {name}.py")
+    return source.replace(fault.old, fault.new)
+
+
+if __name__ == "__main__":
+    print(table())
