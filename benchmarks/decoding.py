@@ -26,7 +26,7 @@ from harness.bundle import Table
 from harness.capture import tracefs
 from harness.capture.extent_io import BpfCapture
 from harness.capture.records import RECORD, Kind, to_table
-from harness.capture.ringpages import PAGE_BYTES, decode_pages
+from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
 from harness.capture.tracefs import TracefsCapture
 from harness.errors import InfrastructureError
 from loopdevs import BtrfsLayout, Workspace
@@ -96,9 +96,14 @@ def flag_bits(names: str, bits: dict[str, int]) -> int:
     return sum(int(n, 16) if n.startswith("0x") else bits[f"EXTENT_{n}"] for n in names.split("|"))
 
 
+def payloads_of(pages: Path) -> Payloads:
+    """Find the events in a file of pages."""
+    return decode_pages(np.fromfile(pages, np.uint8).reshape(-1, PAGE_BYTES))
+
+
 def found_events(pages: Path) -> tuple[NDArray[Any], ...]:
     """Find the events in the pages, and read of each its type, task and first field."""
-    payloads = decode_pages(np.fromfile(pages, np.uint8).reshape(-1, PAGE_BYTES))
+    payloads = payloads_of(pages)
     return payloads.time, payloads.u16(0), payloads.u32(4), payloads.u64(8)
 
 
@@ -168,6 +173,7 @@ def record(place: Workspace, events: int) -> tuple[Recorded, TracefsCapture]:
         for stopped in (text, instance):
             (stopped / "tracing_on").write_text("0")
         time.sleep(SETTLE_S)
+        pages._raw.flush()
         ring.stop()
         place.path("text").write_text((text / "trace").read_text())
         kept = [place.path(name) for name in ("text", "pages", "ring-kept")]
@@ -186,8 +192,12 @@ def main() -> None:
     with workspace() as place:
         recorded, pages = record(place, options.events)
         try:
-            page_table = pages._recording  # what stop() does with the pages, without ending the capture
-            same = check_same(text_rows(recorded), page_table().events)
+
+            def page_table() -> Table:
+                # What stop() does with the pages, without ending the capture.
+                return pages._events(payloads_of(recorded.pages))
+
+            same = check_same(text_rows(recorded), page_table())
             with recorded.text.open() as lines:
                 in_text = sum(LINE.match(line) is not None for line in lines)
             in_pages = len(found_events(recorded.pages)[0])
