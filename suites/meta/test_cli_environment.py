@@ -164,12 +164,12 @@ def test_what_was_finished_before_the_space_ran_out_is_kept(tmp_path: Path, moun
     small = mount_tmpfs("small", "size=48m")
     command = (sys.executable, "-c", UNCHECKED)
     options: list[str | Path] = ["--work", small / "work", "--out", tmp_path / "out"]
-    done = iodiff("run", "extent_state/direct-random", FILLING_CASE, *options, command=command)
+    done = iodiff("run", "extent_state/direct-over-dirty", FILLING_CASE, *options, command=command)
     assert done.returncode == EXIT_USAGE
     assert done.stderr.startswith(f"iodiff: the space ran out during {FILLING_CASE}, ")
     assert json.loads((tmp_path / "out" / "run.json").read_text())["interrupted"]
     verdicts = {path.name for path in (tmp_path / "out").iterdir() if path.is_dir()}
-    assert verdicts == {"direct-random"}
+    assert verdicts == {"direct-over-dirty"}
     assert (tmp_path / "out" / "report.html").exists()
 
 
