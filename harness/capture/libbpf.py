@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections import deque
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,6 +17,7 @@ from harness.errors import InfrastructureError, UserError
 __all__ = ["BpfObject"]
 
 _SONAME = "libbpf.so.1"
+_DEBUG = 2  # enum libbpf_print_level: WARN 0, INFO 1, DEBUG 2
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
 
@@ -40,6 +43,24 @@ class _TestRunOptions(ctypes.Structure):
     )
 
 
+# libbpf has one place for a print function in the whole process and may call it at any time, for others
+# too: so it must live as long as the process.
+_messages: deque[str] = deque(maxlen=50)
+
+
+def _keep_message(level: int, template: bytes, arguments: int) -> int:
+    # libbpf formats through a va_list, which ctypes cannot; vsnprintf can.
+    text = ctypes.create_string_buffer(4096)
+    ctypes.CDLL(None).vsnprintf(text, len(text), template, ctypes.c_void_p(arguments))
+    if level < _DEBUG:
+        _messages.append(text.value.decode(errors="replace").strip())
+    return 0
+
+
+_print = _PRINT(_keep_message)
+
+
+@cache
 def _load_library() -> Any:
     try:
         library = ctypes.CDLL(_SONAME, use_errno=True)
@@ -48,6 +69,7 @@ def _load_library() -> Any:
     for name in ("open_file", "find_program_by_name", "find_map_by_name"):
         getattr(library, f"bpf_object__{name}").restype = ctypes.c_void_p
     library.bpf_program__attach.restype = ctypes.c_void_p
+    library.libbpf_set_print(_print)
     return library
 
 
@@ -60,10 +82,7 @@ class BpfObject:
     def __init__(self, path: Path, *, ring: tuple[str, int] | None = None) -> None:
         """Open and load `path`; `ring` is the name of a ring buffer map and its size in bytes."""
         self._library = _load_library()
-        self._log: list[str] = []
-        # libbpf formats through a va_list, which ctypes cannot; vsnprintf can.
-        self._print = _PRINT(self._keep_message)
-        self._library.libbpf_set_print(self._print)
+        _messages.clear()
         self._links: list[int] = []
         self._object = self._library.bpf_object__open_file(os.fsencode(path), None)
         if not self._object:
@@ -145,14 +164,7 @@ class BpfObject:
             raise self._error(f"no BPF program {name}")
         return ctypes.c_void_p(handle)
 
-    def _keep_message(self, level: int, template: bytes, arguments: int) -> int:
-        text = ctypes.create_string_buffer(4096)
-        ctypes.CDLL(None).vsnprintf(text, len(text), template, ctypes.c_void_p(arguments))
-        if level < 2:
-            self._log.append(text.value.decode(errors="replace").strip())
-        return 0
-
     def _error(self, what: str) -> InfrastructureError:
         reason = os.strerror(ctypes.get_errno()) if ctypes.get_errno() else "no reason given"
-        said = f"; libbpf: {self._log[-1].splitlines()[0]}" if self._log else ""
+        said = f"; libbpf: {_messages[-1].splitlines()[0]}" if _messages else ""
         return InfrastructureError(f"{what}: {reason}{said}")
