@@ -37,7 +37,7 @@ def test_libbpf_keeps_a_function_that_lives_on(tmp_path: Path) -> None:
     gc.collect()
     strangers: list[int] = []
 
-    def stranger(level: int, template: bytes, arguments: int) -> int:
+    def stranger(level: int, *_: object) -> int:
         strangers.append(level)
         return 0
 
