@@ -14,7 +14,7 @@
 10. No two states have the same ident.
 
 Whole operations keep all of them. Between sections, 5 needs to know where the unfinished operations go on.
-Setting nothing but control bits on a hole would break 3, in the kernel too; no caller there does it.
+Setting nothing but control bits on a hole would break 3, in the kernel too; no record shows it.
 """
 
 from __future__ import annotations

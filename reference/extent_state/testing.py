@@ -35,7 +35,7 @@ def random_operations(
 ) -> Iterator[Operation]:
     """Make `count` operations on whole pages of [0, `pages`), mostly short, of every kind.
 
-    A convert never clears what it sets: no caller in the kernel does, and what is left then depends on where
+    A convert never clears what it sets: none was seen in a record, and what is left then depends on where
     the states end. With `extremes`, some begin or end at odd offsets or at U64_MAX.
     """
     for _ in range(count):
