@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The model against what the kernel's own code did.
 
-The digests were taken from the C: 6.12.117's fs/btrfs/extent-io-tree.c and tools/lib/rbtree.c, compiled for user
-space with a counter as allocator, and the same file with the two later changes made to it. They cover what
+The digests were taken from the C: 6.12.117's fs/btrfs/extent-io-tree.c and tools/lib/rbtree.c, compiled for
+user space with a counter as allocator, and the same file with the two later changes made to it. They cover what
 each operation returned, how often it took the lock, what it freed in which order, and every state with its
 identity.
 """
