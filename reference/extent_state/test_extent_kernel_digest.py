@@ -2,9 +2,9 @@
 """The model against what the kernel's own code did.
 
 The digests were taken from the C: 6.12.117's fs/btrfs/extent-io-tree.c and tools/lib/rbtree.c, compiled for
-user space with a counter as allocator, and the same file with the two later changes made to it. They cover what
-each operation returned, how often it took the lock, what it freed in which order, and every state with its
-identity.
+user space with a counter as allocator, and the same file with the two later changes made to it. They cover
+what each operation returned, how often it took the lock, what it freed in which order, and every state with
+its identity.
 """
 
 from __future__ import annotations
