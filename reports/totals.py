@@ -139,12 +139,13 @@ def _failed(run: Run, totals: Totals) -> str:
 
 def _undecided(run: Run, totals: Totals) -> str:
     undecided = totals.verdicts.get(Verdict.UNDECIDED, 0)
-    found = f"{plural(totals.compared, 'comparison')} on kernel {run.kernel} found no difference"
+    differences = plural(totals.wrong, "difference") if totals.wrong else "no difference"
+    found = f"{plural(totals.compared, 'comparison')} on kernel {run.kernel} found {differences}"
     if run.interrupted:
         return f"The run was interrupted. {found}, but the run says nothing about what is missing."
     return (
         f"{found}, but {undecided} of {plural(len(run.cases), 'case')} could not be decided: "
-        f"evidence or infrastructure was lost. {_losses(totals).capitalize()}."
+        f"evidence or infrastructure was lost, or a search ended early. {_losses(totals).capitalize()}."
     )
 
 

@@ -45,9 +45,11 @@ class _Position:
     """Steps before `front` that are not finished, in the order of their allocations."""
     log: int = 0
     """Length of the search's log."""
+    frees: int = 0
+    """How many of the tree's frees have been looked at."""
 
     def copy(self) -> _Position:
-        return _Position(self.replay.copy(), self.front, self.window.copy(), self.log)
+        return _Position(self.replay.copy(), self.front, self.window.copy(), self.log, self.frees)
 
 
 @dataclass(frozen=True)
@@ -83,18 +85,23 @@ class Reordering:
     def explain(self, steps: Steps, trees: Iterable[int], outcome: Outcome) -> None:
         """Search the orders of `trees`; where one is found, put its effects into `outcome`."""
         for tree in trees:
-            search = _Search(self, steps.only(tree), tree)
-            if search.run():
-                self.resolved += 1
-                search.write(outcome)
+            # The kernel may drop the lock in the middle of an operation, but seldom does: that comes second.
+            for need_resched in (False, True):
+                search = _Search(self, steps.only(tree), tree, need_resched)
+                if search.run():
+                    self.resolved += 1
+                    self.given_up.discard(tree)
+                    search.write(outcome)
+                    break
 
 
 class _Search:
     """The search for one tree."""
 
-    def __init__(self, owner: Reordering, steps: Steps, tree: int) -> None:
+    def __init__(self, owner: Reordering, steps: Steps, tree: int, need_resched: bool) -> None:
         self._owner = owner
         self._tree = tree
+        self._need_resched = need_resched
         self._several = steps.several
         self._replayer = Replay(owner.operations, owner.states, owner.new_tree)
         self._rows: list[Row] = list(self._replayer.rows(steps, 0, len(steps.tree)))
@@ -105,13 +112,24 @@ class _Search:
         ]
         self._free_event: list[int] = owner.states.free_event.tolist()
         self._free_operation: list[int] = owner.states.free_operation.tolist()
+        own = np.flatnonzero(
+            (owner.states.operation != NONE)
+            & (owner.operations.tree[owner.states.operation] == tree)
+            & (owner.states.free_event != NONE)
+        )
+        own = own[np.argsort(owner.states.free_event[own])]
+        self._frees = list(zip(owner.states.free_event[own].tolist(), own.tolist(), strict=True))
         self._log: list[_Effect] = []
+        self._out: set[int] = set()
+        """States that, by the log, left the tree or never came into it."""
         self._is_open = False
         """Whether the record left the order of two steps open so far."""
 
     def run(self) -> bool:
         """Search; True when everything was applied without contradiction."""
-        at = _Position(TreeReplay(self._owner.new_tree(), self._several))
+        tree = self._owner.new_tree()
+        tree.need_resched = self._need_resched
+        at = _Position(TreeReplay(tree, self._several))
         choices: deque[tuple[_Position, list[int]]] = deque(maxlen=_KEPT_CHOICES)
         for _ in range(2 * len(self._rows) + _MAX_TRIES):
             candidates = self._candidates(at)
@@ -129,14 +147,15 @@ class _Search:
                 saved, others = choices[-1]
                 step = others.pop(0)
                 at = saved.copy()
-                del self._log[at.log :]
+                self._forget(at.log)
         self._owner.given_up.add(self._tree)
         return False
 
     def write(self, outcome: Outcome) -> None:
         """Replace what `outcome` says of this tree by the effects of the order found."""
-        own = np.flatnonzero(self._owner.operations.tree[self._owner.states.operation] == self._tree)
-        for ident in own.tolist():
+        states = self._owner.states
+        own = (states.operation != NONE) & (self._owner.operations.tree[states.operation] == self._tree)
+        for ident in np.flatnonzero(own).tolist():
             outcome.erased_by[ident] = NONE
             outcome.unused[ident] = 0
         for row in self._rows:
@@ -195,9 +214,20 @@ class _Search:
             return min(start, before.start), U64_MAX
         return min(start, before.start), max(end, after.end if after.start <= end + 1 else end)
 
+    def _forget(self, log: int) -> None:
+        for effect in self._log[log:]:
+            self._out.difference_update(effect.erased, effect.left)
+        del self._log[log:]
+
     def _apply(self, at: _Position, step: int) -> bool:
         """Apply one lock hold of a step; False when what the model does then contradicts the record."""
         row = self._rows[step]
+        # What was freed before this step began had left the tree before this step had the lock.
+        frees = at.frees
+        while frees < len(self._frees) and self._frees[frees][0] < self._event[step]:
+            if self._frees[frees][1] not in self._out:
+                return False
+            frees += 1
         if row[0] >= Step.PROBE:
             effect = self._look(at.replay, step)
             finished = True
@@ -215,7 +245,8 @@ class _Search:
         if effect is None:
             return False
         self._log.append(effect)
-        at.log = len(self._log)
+        self._out.update(effect.erased, effect.left)
+        at.log, at.frees = len(self._log), frees
         if finished:
             at.window.remove(step)
         return True
@@ -264,8 +295,10 @@ class _Search:
         """Whether the kernel kept the states that the model put to use and still has in its tree."""
         operation, ident = row[1], row[2]
         own = self._several.get(operation, [ident] if ident != NONE else [])
-        gone = set(effect.left).union(effect.erased)
-        return len(own) > 1 or all(i in gone or self._free_operation[i] != operation for i in own)
+        return all(
+            self._free_operation[i] != operation or i in self._out or i in effect.left or i in effect.erased
+            for i in own
+        )
 
 
 def _next_event_of_task(pid: NDArray[np.uint32]) -> NDArray[np.int64]:

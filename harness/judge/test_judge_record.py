@@ -56,9 +56,11 @@ def random_task(rng: random.Random, count: int, tree: int = TREE) -> list[Operat
     return operations
 
 
-def random_kernel(seed: int, preemption: float, cached: float = 0.0) -> SimulatedKernel:
+def random_kernel(
+    seed: int, preemption: float, cached: float = 0.0, need_resched: bool = False
+) -> SimulatedKernel:
     rng = random.Random(seed)
-    kernel = SimulatedKernel(seed, preemption, cached)
+    kernel = SimulatedKernel(seed, preemption, cached, need_resched)
     kernel.run([random_task(rng, 25) for _ in range(3)])
     kernel.checkpoint("middle")
     kernel.run([random_task(rng, 10), random_task(rng, 10, 0x2000)])
@@ -104,6 +106,13 @@ def test_another_order_of_contending_operations_is_found(tmp_path: Path) -> None
     resolved = sum(j.record.reordering.resolved for j in found)
     assert resolved >= 10
     assert len(wrong) <= 3, "the search has become weaker"
+
+
+def test_an_operation_can_drop_the_lock_in_its_middle(tmp_path: Path) -> None:
+    """A kernel that is always asked to reschedule: what others do then stands in the middle of operations."""
+    found = [judged(random_kernel(seed, 0.02, 0, True), tmp_path / str(seed)) for seed in range(40)]
+    assert sum(j.record.reordering.resolved for j in found) >= 10
+    assert sum(verdicts(j)["operations"] is Verdict.FAIL for j in found) <= 4
 
 
 def pinning_kernel(seed: int) -> SimulatedKernel:

@@ -43,6 +43,8 @@ class SimulatedKernel:
     """Chance that another task goes on between an allocation and the lock it is for."""
     cached: float = 0.0
     """Chance that a state which leaves the tree is kept by another task's cached reference for a while."""
+    need_resched: bool = False
+    """Whether operations drop the lock wherever the kernel asks need_resched()."""
     trees: dict[int, ExtentIoTree] = field(default_factory=dict)
     rows: list[tuple[int, ...]] = field(default_factory=list)
     pointers: dict[int, int] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class SimulatedKernel:
 
     def _operation(self, pid: int, op: Operation) -> Iterator[bool]:
         tree = self.trees.setdefault(op.tree, ExtentIoTree(LINUX_6_18))
+        tree.need_resched = self.need_resched
         prealloc: list[int] = []
         position = op.start
         while position >= 0:

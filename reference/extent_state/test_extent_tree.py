@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import doctest
+import random
 
 import pytest
 
@@ -12,7 +13,7 @@ from reference.extent_state import tree as tree_module
 from reference.extent_state.behaviour import Behaviour
 from reference.extent_state.bits import LINUX_6_18
 from reference.extent_state.state import U64_MAX
-from reference.extent_state.testing import BITS
+from reference.extent_state.testing import BITS, Operation, random_operations
 from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 
 DIRTY, LOCKED, DELALLOC, DEFRAG = BITS["DIRTY"], BITS["LOCKED"], BITS["DELALLOC"], BITS["DEFRAG"]
@@ -434,3 +435,38 @@ def test_copy_is_independent_and_of_the_same_shape() -> None:
     twin.set_extent_bit(*pages(1, 1), DELALLOC)
     assert tree.states() == before
     assert (tree.supply, tree.erased) == ([93, 92, 91], [5])
+
+
+def test_dropping_the_lock_whenever_asked_changes_no_bits() -> None:
+    """need_resched() ends sections early; alone on its tree, an operation does the same in the end."""
+    whole, often = ExtentIoTree(LINUX_6_18), ExtentIoTree(LINUX_6_18)
+    often.need_resched = True
+    for operation in random_operations(random.Random(7), 3000, 40):
+        results = [whole_operation(tree, operation) for tree in (whole, often)]
+        assert results[0] == results[1]
+        assert [s[:3] for s in whole.states()] == [s[:3] for s in often.states()]
+        often.validate()
+    assert often.copy().need_resched
+
+
+def whole_operation(tree: ExtentIoTree, operation: Operation) -> int | None:
+    kind, start, end, held, clear_bits = operation
+    if kind == "set":
+        return tree.set_extent_bit(start, end, held)
+    if kind == "clear":
+        tree.clear_extent_bit(start, end, held)
+    elif kind == "convert":
+        tree.convert_extent_bit(start, end, held, clear_bits)
+    else:
+        tree.release()
+    return None
+
+
+def test_a_section_ends_where_the_kernel_would_reschedule() -> None:
+    tree = ExtentIoTree(LINUX_6_18)
+    tree.need_resched = True
+    assert tree.set_extent_bit(4096, 8191, LOCKED) is None
+    assert tree.set_section(0, 12287, DELALLOC) == 4096
+    assert tree.set_section(4096, 12287, DELALLOC) == 8192
+    assert tree.set_section(8192, 12287, DELALLOC) == DONE
+    assert tree.clear_section(0, 12287, DELALLOC) == 4096

@@ -53,6 +53,7 @@ class ExtentIoTree(Queries):
         "bits",
         "erased",
         "failed_start",
+        "need_resched",
         "supply",
         "unsupplied",
     )
@@ -69,6 +70,8 @@ class ExtentIoTree(Queries):
         """Idents of the states that left the tree, in that order, until somebody empties the list."""
         self.failed_start = 0
         """Where the last set that FAILED met an exclusive bit."""
+        self.need_resched = False
+        """Whether each section ends where the kernel asks need_resched(), as it may at any time."""
         self._stored = 0xFFFFFFFF & ~bits.ctlbits
         self._no_merge = bits.lock_bits | bits.boundary
         self._searches_again = behaviour.searches_again
@@ -189,7 +192,7 @@ class ExtentIoTree(Queries):
             if last_end >= end:
                 return DONE
             start = last_end + 1
-            if state is self.anchor:
+            if state is self.anchor or self.need_resched:
                 return start
         return DONE
 
@@ -256,7 +259,7 @@ class ExtentIoTree(Queries):
 
     def _drops_lock_at(self, start: int, end: int) -> bool:
         """Tell whether a contiguous next state is left to another search: for a last single byte, once."""
-        return self._searches_again and start == end
+        return self.need_resched or (self._searches_again and start == end)
 
     def _next_search_state(self, state: ExtentState, end: int) -> ExtentState:
         """Return the next state, or the anchor if `state` reaches the range's end (`next_search_state`)."""
@@ -279,7 +282,8 @@ class ExtentIoTree(Queries):
         inserted = self._insert_state(start, this_end, bits, following)
         if self._searches_again:
             return self._search_again(this_end + 1, end), self.anchor
-        return self._search_again(inserted.end + 1, end), self._next_search_state(inserted, end)
+        following = self.anchor if self.need_resched else self._next_search_state(inserted, end)
+        return self._search_again(inserted.end + 1, end), following
 
     def _insert_state(self, start: int, end: int, bits: int, following: ExtentState) -> ExtentState:
         """Put [start, end] before `following`, into a neighbour if one is equal (`insert_state`).
@@ -379,4 +383,5 @@ class ExtentIoTree(Queries):
         twin.unsupplied = self.unsupplied
         twin.erased = self.erased.copy()
         twin.failed_start = self.failed_start
+        twin.need_resched = self.need_resched
         return twin

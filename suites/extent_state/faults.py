@@ -24,12 +24,12 @@ from harness.verdicts import Verdict
 from reference.extent_state import ExtentIoTree
 from suites.extent_state.fault_table import FAULTS, Fault
 
-__all__ = ["DATA", "OVERTAKEN", "Catch", "StaleFaultError", "bundles", "catch", "mutant", "row", "table"]
+__all__ = ["CONTENDED", "DATA", "Catch", "StaleFaultError", "bundles", "catch", "mutant", "row", "table"]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 """The recorded bundles."""
-OVERTAKEN = DATA / "overtaken"
-"""The bundle in which operations did not take the lock in the order of their allocations."""
+CONTENDED = ("overtaken", "interrupted")
+"""Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
 _PACKAGE = "reference.extent_state"
 # In the order of their imports: each is made anew, on top of those before it.
@@ -70,7 +70,9 @@ def mutant(fault: Fault) -> type[ExtentIoTree]:
 @cache
 def bundles() -> tuple[Bundle, ...]:
     """Return the recorded bundles that need no search, the one with the fewest events first."""
-    found = [Bundle.open(path.parent) for path in DATA.glob("*/bundle.json") if path.parent != OVERTAKEN]
+    found = [
+        Bundle.open(path.parent) for path in DATA.glob("*/bundle.json") if path.parent.name not in CONTENDED
+    ]
     return tuple(sorted(found, key=lambda bundle: int(bundle.manifest["capture"]["events"])))
 
 

@@ -16,7 +16,7 @@ from harness.judge.extent_state import judge_record
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Verdict
 from reference.extent_state import BitLayout
-from suites.extent_state.faults import DATA, OVERTAKEN, bundles
+from suites.extent_state.faults import CONTENDED, DATA, bundles
 from suites.extent_state.recorded import CASES
 
 NAMES = sorted(case.id.removeprefix("extent_state/data-") for case in CASES)
@@ -30,9 +30,10 @@ def test_every_recorded_case_has_its_bundle_and_no_other_is_there() -> None:
     assert {bundle.manifest["case"]["id"] for bundle in bundles()} == {case.id for case in CASES}
 
 
-def test_operations_overtaken_on_the_way_to_the_lock_are_put_in_order() -> None:
-    """Recorded on 6.18: judged in the order of the allocations alone, it would be a false FAIL."""
-    bundle = Bundle.open(OVERTAKEN)
+@pytest.mark.parametrize("name", CONTENDED)
+def test_operations_that_contended_for_the_lock_are_put_in_order(name: str) -> None:
+    """Recorded on 6.18: judged in the order of the allocations alone, these would be false FAILs."""
+    bundle = Bundle.open(DATA / name)
     found = judge_record(bundle)
     assert {check.verdict for check in found.checks} == {Verdict.PASS}
     assert found.record.reordering.resolved
