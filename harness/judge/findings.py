@@ -22,6 +22,7 @@ __all__ = [
     "elsewhere_freed",
     "given_back",
     "lock_findings",
+    "repeated_sets",
     "state_findings",
     "wrong_operations",
 ]
@@ -118,6 +119,13 @@ def lock_findings(operations: Operations, outcome: Outcome, bits: BitLayout) -> 
     behind_start = failed & (failed_start > operations.start)
     wrong = is_lock & ((~failed & retried) | (behind_start & ~cleared_exactly))
     return int(is_lock.sum()), np.flatnonzero(wrong)
+
+
+def repeated_sets(operations: Operations) -> dict[int, int]:
+    """Sets that repeat what their task had asked for last on that tree: operation -> the one repeated."""
+    following = _next_of_task(operations)
+    again = np.flatnonzero((operations.kind == Kind.SET) & _repeats(operations, following))
+    return dict(zip(following[again].tolist(), again.tolist(), strict=True))
 
 
 def given_back(operations: Operations) -> dict[int, int]:

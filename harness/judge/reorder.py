@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bundle import Table
-from harness.judge.findings import given_back
+from harness.judge.findings import given_back, repeated_sets
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeFactory, TreeReplay
 from harness.judge.steps import Step, Steps
-from reference.extent_state import FAILED, U64_MAX, ExtentIoTree
+from reference.extent_state import DONE, FAILED, U64_MAX, ExtentIoTree
 
 __all__ = ["Reordering"]
 
@@ -60,6 +60,8 @@ class _Effect:
     erased: tuple[int, ...] = ()
     left: tuple[int, ...] = ()
     failed_start: int | None = None
+    done: int = NONE
+    """The operation that ended with success."""
     snapshot: Snapshot | None = None
 
 
@@ -81,6 +83,7 @@ class Reordering:
     def __post_init__(self) -> None:
         self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
         self.given_back = given_back(self.operations)
+        self.repeated_sets = repeated_sets(self.operations)
 
     def explain(self, steps: Steps, trees: Iterable[int], outcome: Outcome) -> None:
         """Search the orders of `trees`; where one is found, put its effects into `outcome`."""
@@ -122,6 +125,8 @@ class _Search:
         self._log: list[_Effect] = []
         self._out: set[int] = set()
         """States that, by the log, left the tree or never came into it."""
+        self._done: set[int] = set()
+        """Operations that, by the log, ended with success."""
         self._is_open = False
         """Whether the record left the order of two steps open so far."""
 
@@ -180,7 +185,7 @@ class _Search:
 
     def _candidates(self, at: _Position) -> list[int]:
         """Steps that may come next: those that began before another must have had the lock."""
-        limit = min((self._until[step] for step in at.window), default=None)
+        limit = min((self._bound(at, step) for step in at.window), default=None)
         while at.front < len(self._rows) and (limit is None or self._event[at.front] < limit):
             at.window.append(at.front)
             limit = min(limit or self._until[at.front], self._until[at.front])
@@ -192,6 +197,13 @@ class _Search:
         # An operation that has begun goes on first, as it does unless somebody waits for the lock.
         begun = [s for s in first_parts.values() if self._rows[s][1] in at.replay.paused]
         return begun + [s for s in first_parts.values() if s not in begun]
+
+    def _bound(self, at: _Position, step: int) -> int:
+        """The event by which a step has had the lock; once it has begun, by which it has ended."""
+        kind, subject = self._rows[step][:2]
+        if kind < Step.PROBE and subject in at.replay.paused:
+            return int(self._owner.operations.until[subject])
+        return self._until[step]
 
     def _is_contended(self, at: _Position, step: int) -> bool:
         """Whether another step that may have come first can make a difference to this one."""
@@ -217,6 +229,7 @@ class _Search:
     def _forget(self, log: int) -> None:
         for effect in self._log[log:]:
             self._out.difference_update(effect.erased, effect.left)
+            self._done.discard(effect.done)
         del self._log[log:]
 
     def _apply(self, at: _Position, step: int) -> bool:
@@ -236,7 +249,8 @@ class _Search:
             tree = at.replay.tree
             self._take_survivor_from_record(tree, row)
             failed = tree.failed_start if result == FAILED else None
-            effect = _Effect(step, tuple(tree.erased), tuple(tree.supply), failed)
+            done = row[1] if result == DONE else NONE
+            effect = _Effect(step, tuple(tree.erased), tuple(tree.supply), failed, done)
             finished = result < 0 or at.replay.waits(row)
             if tree.unsupplied or not self._agrees(effect, row, finished=result < 0):
                 return False
@@ -246,6 +260,7 @@ class _Search:
             return False
         self._log.append(effect)
         self._out.update(effect.erased, effect.left)
+        self._done.add(effect.done)
         at.log, at.frees = len(self._log), frees
         if finished:
             at.window.remove(step)
@@ -288,7 +303,9 @@ class _Search:
         return self._lock_agrees(operation, int(row[4]), effect.failed_start) and self._kept(row, effect)
 
     def _lock_agrees(self, operation: int, start: int, failed_start: int | None) -> bool:
-        """A set that fails behind its start is followed by a clear of what it had got."""
+        """A set that fails repeats none that succeeded; behind its start it gives back what it got."""
+        if failed_start is not None and self._owner.repeated_sets.get(operation) in self._done:
+            return False
         return failed_start in {None, start} or failed_start == self._owner.given_back.get(operation)
 
     def _kept(self, row: Row, effect: _Effect) -> bool:

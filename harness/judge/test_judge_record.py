@@ -273,6 +273,25 @@ def test_a_lock_that_the_model_gets_must_not_be_repeated(tmp_path: Path) -> None
     assert verdicts(judged(kernel, tmp_path / "b"))["locks"] is Verdict.FAIL
 
 
+def test_an_unlock_that_came_too_late_is_seen_by_the_repetition(tmp_path: Path) -> None:
+    """The unlock allocated first but got the tree lock last, so the lock was refused once: no state tells."""
+    kernel = SimulatedKernel(preemption=0)
+    whole = Operation(Kind.SET, 0, BLOCK - 1, LOCKED)
+    kernel.run([[Operation(Kind.SET, 0, BLOCK - 1, DIRTY), whole]])
+    unlock = kernel.task(1, [Operation(Kind.CLEAR, 0, BLOCK - 1, LOCKED)])
+    lock = kernel.task(2, [whole, whole])
+    for _ in ("entered", "allocated"):
+        next(unlock)
+    for _ in ("entered", "allocated", "refused", "freed"):
+        next(lock)
+    list(unlock)
+    list(lock)
+    kernel.checkpoint("locked")
+    judgement = judged(kernel, tmp_path / "b")
+    assert set(verdicts(judgement).values()) == {Verdict.PASS}
+    assert judgement.record.reordering.resolved == 1
+
+
 def test_several_allocations_in_one_operation(tmp_path: Path) -> None:
     kernel = SimulatedKernel(preemption=0)
     holes = [Operation(Kind.SET, block * BLOCK, (block + 1) * BLOCK - 1, DIRTY) for block in range(0, 40, 4)]

@@ -28,7 +28,7 @@ __all__ = ["CONTENDED", "DATA", "Catch", "StaleFaultError", "bundles", "catch", 
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 """The recorded bundles."""
-CONTENDED = ("overtaken", "interrupted")
+CONTENDED = ("overtaken", "interrupted", "resumed")
 """Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
 _PACKAGE = "reference.extent_state"
