@@ -57,7 +57,6 @@ class States:
     """Event that freed it, NONE when it lives on after the record."""
     free_operation: Index
     """Operation that the freeing task had entered last, NONE when there was none."""
-    free_pid: Index
 
     def __len__(self) -> int:
         return len(self.event)
@@ -102,5 +101,4 @@ def _states(events: Table, latest: Index) -> States:
         operation=latest[allocs],
         free_event=free,
         free_operation=np.where(freed, latest[free], NONE),
-        free_pid=np.where(freed, events["pid"][free].astype(np.int64), NONE),
     )

@@ -118,7 +118,7 @@ def test_an_operation_can_drop_the_lock_in_its_middle(tmp_path: Path) -> None:
 def pinning_kernel(seed: int) -> SimulatedKernel:
     """Tasks that set neighbouring blocks, as frees of a transaction do: ranges meet only in merges."""
     rng = random.Random(seed)
-    kernel = SimulatedKernel(seed, 0.1)
+    kernel = SimulatedKernel(seed, 0.3)
     tasks: list[list[Operation]] = [[], [], []]
     for block in range(120):
         rng.choice(tasks).append(Operation(Kind.SET, block * BLOCK, (block + 1) * BLOCK - 1, DIRTY))
