@@ -16,7 +16,7 @@ from harness.bundle import Bundle
 from harness.capture.extent_io import BpfCapture
 from harness.cases import Case
 from harness.judge.verdict import judge_bundle
-from harness.record.record import record_case
+from harness.record.record import RecordPlan, record_case
 from harness.verdicts import CaseVerdict
 from loopdevs import Workspace
 from suites.extent_state import CASES
@@ -35,7 +35,7 @@ def record(case: Case, place: Workspace) -> tuple[Bundle, float]:
     """Record `case`; return its bundle and the time taken, s."""
     begin = time.monotonic()
     folder = place.path("bundles") / Path(case.id).name
-    bundle = record_case(case, SEED, "benchmark", folder, place, BpfCapture)
+    bundle = record_case(RecordPlan(case, SEED, "benchmark", folder), place, BpfCapture)
     return bundle, time.monotonic() - begin
 
 

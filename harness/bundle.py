@@ -37,6 +37,9 @@ FORMAT = 1
 MANIFEST = "bundle.json"
 VERDICT_FILE = "verdict.json"
 
+_OF_FINISH = {"format", "files", "digest"}
+"""What `BundleWriter.finish` puts into the manifest by itself."""
+
 # A judgement may stand beside the record, half-written too when its judge was killed.
 _NOT_RECORDED = {MANIFEST, VERDICT_FILE, VERDICT_FILE + ".tmp"}
 
@@ -51,6 +54,13 @@ class BundleWriter:
         """Create the folder; FileExistsError when it is already there (a bundle is never overwritten)."""
         path.mkdir(parents=True)
         self.path = path
+
+    @classmethod
+    def of(cls, path: Path) -> BundleWriter:
+        """Go on with a folder that holds files but no manifest."""
+        writer = cls.__new__(cls)
+        writer.path = path
+        return writer
 
     def file(self, name: str) -> Path:
         """Return the path for a new file `name` (may hold slashes); FileExistsError if it was written."""
@@ -127,6 +137,14 @@ class Bundle:
     def table(self, name: str) -> Table:
         """Read one of the bundle's tables."""
         return read_table(self.path / name)
+
+    def amended(self, texts: Mapping[str, str], facts: Mapping[str, Any]) -> Bundle:
+        """Add text files and facts, and return the bundle under its new manifest."""
+        (self.path / MANIFEST).unlink()
+        writer = BundleWriter.of(self.path)
+        for name, text in texts.items():
+            writer.add_text(name, text)
+        return writer.finish({k: v for k, v in self.manifest.items() if k not in _OF_FINISH} | facts)
 
     def has(self, name: str) -> bool:
         """Whether the bundle holds a file of that name."""

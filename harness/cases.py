@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from harness.fio import FioJob, FioResult
     from loopdevs import BtrfsLayout
 
-__all__ = ["Case", "Experiment"]
+__all__ = ["Case", "Experiment", "find_case", "suite_cases"]
 
 
 class Experiment(Protocol):
@@ -66,3 +67,14 @@ class Case:
     def suite(self) -> str:
         """The suite part of `id`."""
         return self.id.split("/")[0]
+
+
+def suite_cases(suite: str) -> tuple[Case, ...]:
+    """Return the cases of a suite: what its package, in `suites/`, calls CASES."""
+    cases: tuple[Case, ...] = importlib.import_module(f"suites.{suite}").CASES
+    return cases
+
+
+def find_case(name: str) -> Case:
+    """Return the case with this id, which exists: another part of this program has it."""
+    return next(case for case in suite_cases(name.split("/")[0]) if case.id == name)

@@ -21,14 +21,17 @@ _VERSION_COMMANDS = {
 }
 
 
-def kernel_facts() -> dict[str, Any]:
-    """Release, version and configuration digest of the running kernel."""
+def kernel_facts(source: str = "host", config: Path | None = None) -> dict[str, Any]:
+    """Release, version and configuration digest of the running kernel.
+
+    `source` is its name in the catalogue, `config` its configuration where it does not tell it itself.
+    """
     system = os.uname()
     return {
         "release": system.release,
         "version": system.version,
-        "config_sha256": _config_digest(system.release),
-        "source": "host",
+        "config_sha256": _config_digest(system.release, config),
+        "source": source,
     }
 
 
@@ -53,8 +56,8 @@ def tool_versions() -> dict[str, str]:
     return versions
 
 
-def _config_digest(release: str) -> str | None:
-    compressed, plain = Path("/proc/config.gz"), Path(f"/boot/config-{release}")
+def _config_digest(release: str, config: Path | None) -> str | None:
+    compressed, plain = Path("/proc/config.gz"), config or Path(f"/boot/config-{release}")
     if compressed.exists():
         text = gzip.decompress(compressed.read_bytes())
     elif plain.exists():

@@ -29,13 +29,28 @@ from harness.record.kmsg import KernelLog
 from harness.record.layout import device_counters, filesystem_layout
 from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
 
-__all__ = ["CaptureFactory", "record_case"]
+__all__ = ["CaptureFactory", "RecordPlan", "capture_facts", "case_facts", "device_facts", "record_case"]
 
 FULL_BYTES = 8 << 20
 """With less than this free, a file system has refused somebody something, or is about to."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
+
+
+@dataclass(frozen=True)
+class RecordPlan:
+    """Which case to record, and what the bundle is to say of it."""
+
+    case: Case
+    seed: int
+    run_id: str
+    folder: Path
+    """The bundle's folder; must not exist."""
+    kernel: str = "host"
+    """The running kernel's name in the catalogue."""
+    config: Path | None = None
+    """The running kernel's configuration, where the kernel does not tell it itself."""
 
 
 @dataclass
@@ -53,17 +68,16 @@ class _Evidence:
     overrun: int = 0
 
 
-def record_case(
-    case: Case, seed: int, run_id: str, folder: Path, workspace: Workspace, start_capture: CaptureFactory
-) -> Bundle:
-    """Run `case` and return its bundle in `folder` (which must not exist).
+def record_case(plan: RecordPlan, workspace: Workspace, start_capture: CaptureFactory) -> Bundle:
+    """Run the case and return its bundle.
 
     What breaks off the workload (a deadline, a tool that died) is written into the bundle's `error`, wrong
     data into `data_mismatch`. Raises UserError, and leaves no folder, when the environment cannot run it.
     """
+    folder = plan.folder
     writer = BundleWriter(folder)
     try:
-        return _record(case, seed, run_id, writer, workspace, start_capture)
+        return _record(plan, writer, workspace, start_capture)
     except LoopdevsError as error:
         shutil.rmtree(folder)
         raise UserError(str(error)) from error
@@ -71,7 +85,7 @@ def record_case(
         shutil.rmtree(folder)
         if error.errno == errno.ENOSPC:
             places = f"{folder.parent} or {workspace.directory}"
-            raise UserError(f"no space left in {places}: nothing of {case.id} was kept") from error
+            raise UserError(f"no space left in {places}: nothing of {plan.case.id} was kept") from error
         raise
     except BaseException:
         shutil.rmtree(folder)
@@ -79,18 +93,14 @@ def record_case(
 
 
 def _record(
-    case: Case,
-    seed: int,
-    run_id: str,
-    writer: BundleWriter,
-    workspace: Workspace,
-    start_capture: CaptureFactory,
+    plan: RecordPlan, writer: BundleWriter, workspace: Workspace, start_capture: CaptureFactory
 ) -> Bundle:
+    case = plan.case
     evidence = _Evidence()
     log = KernelLog()
     try:
         with workspace.btrfs(case.layout) as filesystem:
-            experiment = _experiment(case, seed, writer, workspace, filesystem, start_capture, evidence)
+            experiment = _experiment(case, plan.seed, writer, workspace, filesystem, start_capture, evidence)
             direct_io, fsid = filesystem.direct_io, filesystem.fsid
     finally:
         lines = log.close()
@@ -104,8 +114,8 @@ def _record(
     if recording is not None:
         writer.add_table("events.npz", recording.events)
         save_checkpoints(writer, recording.checkpoints)
-    facts = _facts(case, seed, run_id, evidence)
-    facts["devices"] = _device_facts(case, direct_io, fsid)
+    facts = _facts(plan, evidence)
+    facts["devices"] = device_facts(case, direct_io, fsid)
     return writer.finish(facts)
 
 
@@ -194,21 +204,16 @@ def _deadline(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _facts(case: Case, seed: int, run_id: str, evidence: _Evidence) -> dict[str, Any]:
+def _facts(plan: RecordPlan, evidence: _Evidence) -> dict[str, Any]:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
-        "run_id": run_id,
-        "case": {
-            "id": case.id,
-            "suite": case.suite,
-            "title": case.title,
-            "groups": sorted(case.groups),
-        },
-        "seed": seed,
-        "kernel": kernel_facts(),
+        "run_id": plan.run_id,
+        "case": case_facts(plan.case),
+        "seed": plan.seed,
+        "kernel": kernel_facts(plan.kernel, plan.config),
         "machine": machine_facts(),
         "tools": tool_versions(),
-        "capture": _capture_facts(evidence.recording),
+        "capture": capture_facts(evidence.recording),
         "started": evidence.started.isoformat(timespec="seconds"),
         "wall_s": round(time.monotonic() - evidence.begin, 3),
         "cpu_s": round(time.process_time() + usage.ru_utime + usage.ru_stime, 3),
@@ -219,7 +224,13 @@ def _facts(case: Case, seed: int, run_id: str, evidence: _Evidence) -> dict[str,
     }
 
 
-def _capture_facts(recording: Recording | None) -> dict[str, Any]:
+def case_facts(case: Case) -> dict[str, Any]:
+    """Return what a bundle says of its case."""
+    return {"id": case.id, "suite": case.suite, "title": case.title, "groups": sorted(case.groups)}
+
+
+def capture_facts(recording: Recording | None) -> dict[str, Any]:
+    """Return what a bundle says of its capture, None if there is no recording."""
     if recording is None:
         return {"method": None, "events": 0, "lost": 0, "lost_reasons": {}}
     return {
@@ -231,7 +242,8 @@ def _capture_facts(recording: Recording | None) -> dict[str, Any]:
     }
 
 
-def _device_facts(case: Case, direct_io: bool, fsid: str) -> dict[str, Any]:
+def device_facts(case: Case, direct_io: bool = False, fsid: str | None = None) -> dict[str, Any]:
+    """Return what a bundle says of its devices; without `fsid`, of those that were to be made."""
     layout = case.layout
     return {
         "count": layout.devices,

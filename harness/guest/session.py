@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Recording many cases on one kernel: one guest for as long as it is sound, a new one after a failure."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.bundle import Bundle, BundleWriter
+from harness.cases import Case
+from harness.errors import InfrastructureError
+from harness.guest.console import kernel_lines
+from harness.guest.machine import Guest, GuestLostError
+from harness.guest.start import GuestPlan
+from harness.record.host import tool_versions
+from harness.record.record import RecordPlan, capture_facts, case_facts, device_facts
+from loopdevs import Workspace
+from loopdevs.deadline import Deadline
+
+__all__ = ["GuestSession", "SessionPlan"]
+
+CONSOLE_FILE = "console.txt"
+_SETTING_UP_S = 20.0
+"""What recording a case takes besides its workload on the bare machine: devices, checkpoints, writing; s."""
+_BOOT_S = 20.0
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """Which machine to record on, and what it is told of itself."""
+
+    guest: GuestPlan
+    capture: str
+    boot_deadline_s: float | None = None
+    keep: bool = False
+    """Leave a guest up in which a case failed."""
+
+    @property
+    def boot_s(self) -> float:
+        """How long a guest may take to boot, s."""
+        return self.boot_deadline_s or _BOOT_S * self.guest.accelerator.slowness
+
+
+@dataclass
+class GuestSession:
+    """The guests of one kernel, one after the other. Not to be shared between threads."""
+
+    plan: SessionPlan
+    workspace: Workspace
+    lock: threading.Lock
+    """Held while `workspace`, which other sessions share, is used."""
+    check: Callable[[], None]
+    """Called several times a second while waiting; may raise to give up."""
+    boots: list[float] = field(default_factory=list)
+    """How long each boot took, s."""
+    version: str = ""
+    """What the kernel says of itself (`uname -v`), once it was up."""
+    _guest: Guest | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_guest()
+
+    def record(self, plan: RecordPlan) -> Bundle:
+        """Record a case in the guest and return its bundle, in `plan.folder`.
+
+        A guest that is lost meanwhile leaves a bundle that says so, and a new one is booted for the next
+        case. Raises UserError when the guest cannot do it for want of something, GuestLostError when it does
+        not even boot.
+        """
+        guest = self.guest()
+        position = guest.console.position
+        started, begin = datetime.now(UTC), time.monotonic()
+        try:
+            bundle = self._recorded(guest, plan)
+        except GuestLostError as error:
+            lost = str(error)
+            # The kernel's last words may still be on their way through QEMU.
+            Deadline(1.0).wait(lambda: "end Kernel panic" in guest.console.since(position))
+            text = guest.console.since(position)
+            self.end_guest()
+            return self._lost_bundle(plan, lost, text, started, time.monotonic() - begin)
+        return bundle.amended({CONSOLE_FILE: guest.console.since(position)}, {"guest": self.facts()})
+
+    def guest(self) -> Guest:
+        """Return the running guest, booting one if there is none; GuestLostError when it does not come up."""
+        if self._guest is None:
+            self._guest = self._boot()
+        return self._guest
+
+    def end_guest(self) -> None:
+        """End the running guest, if any; the next case boots another."""
+        if self._guest is not None:
+            self._guest.close()
+            self._guest = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return what bundles and reports say of the machine."""
+        plan = self.plan.guest
+        return {
+            "accelerator": str(plan.accelerator),
+            "cpus": plan.cpus,
+            "memory_bytes": plan.memory_bytes,
+            "boot_s": self.boots[-1] if self.boots else None,
+        }
+
+    def _boot(self) -> Guest:
+        begin = time.monotonic()
+        number = len(self.boots)
+        with self.lock:
+            folder = self.workspace.path(f"guest-{self.plan.guest.kernel.label}-{number}")
+            folder.mkdir(mode=0o700)
+        self.boots.append(0.0)
+        guest = Guest(self.plan.guest, folder, self._start, self.plan.boot_s, self.check)
+        self.boots[-1] = round(time.monotonic() - begin, 1)
+        self.version = guest.hello["version"]
+        release = self.plan.guest.kernel.release
+        if guest.hello["release"] != release:
+            guest.close()
+            raise InfrastructureError(f"the guest runs {guest.hello['release']}, not {release}")
+        return guest
+
+    def _start(self, command: list[str], folder: Path, output: Path) -> Any:
+        with self.lock, output.open("wb") as console:
+            # Temporary files of virtme-ng lie in the run's folder as well.
+            return self.workspace.start(["env", f"TMPDIR={folder}", *command], stdout=console, stderr=console, cwd=folder)
+
+    def _recorded(self, guest: Guest, plan: RecordPlan) -> Bundle:
+        slowness = self.plan.guest.accelerator.slowness
+        folder = self.plan.guest.exchange / plan.folder.name
+        done = guest.call(
+            "record",
+            (plan.case.deadline_s + _SETTING_UP_S) * slowness,
+            case=plan.case.id,
+            seed=plan.seed,
+            run_id=plan.run_id,
+            folder=str(folder),
+            capture=self.plan.capture,
+            slowness=slowness,
+            kernel=self.plan.guest.kernel.name,
+            config=str(self.plan.guest.kernel.config or ""),
+        )
+        bundle = Bundle.open(folder)
+        if bundle.manifest["digest"] != done["digest"]:
+            raise InfrastructureError(f"{folder.name}: the bundle is not the one that the guest wrote")
+        plan.folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(folder, plan.folder)
+        return Bundle(plan.folder, bundle.manifest)
+
+    def _lost_bundle(
+        self, plan: RecordPlan, why: str, console: str, started: datetime, wall_s: float
+    ) -> Bundle:
+        kernel = self.plan.guest.kernel
+        shutil.rmtree(self.plan.guest.exchange / plan.folder.name, ignore_errors=True)
+        writer = BundleWriter(plan.folder)
+        writer.add_text(CONSOLE_FILE, console)
+        writer.add_text("dmesg.txt", "".join(line + "\n" for line in kernel_lines(console)))
+        for name, nothing in {"steps.json": [], "taskstats.json": [], "layout.json": [], "devices.json": {}}.items():
+            writer.add_json(name, nothing)
+        return writer.finish(
+            {
+                "run_id": plan.run_id,
+                "case": case_facts(plan.case),
+                "seed": plan.seed,
+                "kernel": {
+                    "release": kernel.release,
+                    "version": self.version,
+                    "config_sha256": None,
+                    "source": kernel.name,
+                },
+                "machine": {
+                    "cpus": self.plan.guest.cpus,
+                    "memory_bytes": self.plan.guest.memory_bytes,
+                    "arch": "x86_64",
+                    "virtual": True,
+                },
+                "tools": tool_versions(),
+                "capture": capture_facts(None),
+                "devices": device_facts(plan.case),
+                "guest": self.facts(),
+                "started": started.isoformat(timespec="seconds"),
+                "wall_s": round(wall_s, 3),
+                "cpu_s": 0.0,
+                "error": why,
+                "data_mismatch": None,
+                "data_verifications": 0,
+                "dmesg_overrun": 0,
+            }
+        )

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a guest starts: the command for QEMU, made by virtme-ng, and the script that the guest runs.
+
+The guest sees the host's file system read-only over 9p, so the same Python and the same code run in it. What
+it may write to is one folder of the run, and its own memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.guest.accelerator import Accelerator
+from harness.kernels import Kernel
+
+__all__ = ["CHANNEL", "GuestPlan", "command", "script"]
+
+ROOT = Path(__file__).resolve().parents[2]
+CHANNEL = "channel"
+"""Name of the socket that QEMU connects to, in its working directory."""
+
+_CACHED_ROOT = "/run/iodiff/host"
+_OPTIONS_9P = "ro,version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
+MODULES = ("loop", "btrfs")
+
+
+@dataclass(frozen=True)
+class GuestPlan:
+    """One virtual machine."""
+
+    kernel: Kernel
+    accelerator: Accelerator
+    cpus: int
+    memory_bytes: int
+    exchange: Path
+    """The folder that the guest may write to, at the same path inside."""
+    gdb: Path | None = None
+    """Socket for gdb to connect to, if wanted."""
+
+
+def command(plan: GuestPlan, script_file: Path) -> list[str]:
+    """Return the command that boots the guest; to be run in the folder with the channel's socket."""
+    kernel = plan.kernel
+    assert kernel.image is not None
+    # The files that virtme-ng exports are mounted uncached: a fresh Python start takes 20 s that way under
+    # emulation, and 7 s through this second, caching export.
+    qemu = [
+        *("-fsdev", "local,id=iodiff,path=/,security_model=none,readonly=on,multidevs=remap"),
+        *("-device", "virtio-9p-pci,fsdev=iodiff,mount_tag=iodiff"),
+        *("-chardev", f"socket,id=iodiff,path={CHANNEL}"),
+        *("-device", "virtio-serial-pci,id=iodiff-serial"),
+        *("-device", "virtserialport,bus=iodiff-serial.0,chardev=iodiff,name=iodiff"),
+    ]
+    if plan.gdb:
+        qemu += ["-gdb", f"unix:{plan.gdb},server=on,wait=off"]
+    return [
+        *(str(Path(sys.prefix) / "bin" / "virtme-run"), "--kimg", str(kernel.image), "--mods=auto"),
+        *("--root", "/", "--force-9p", "--disable-microvm", "--show-boot-console"),
+        *([] if plan.accelerator == "kvm" else ["--disable-kvm"]),
+        *("--memory", f"{plan.memory_bytes >> 20}M", "--cpus", str(plan.cpus), "--rwdir", str(plan.exchange)),
+        *(word for option in kernel_options(plan) for word in ("--kopt", option)),
+        *("--script-sh", f"sh {shlex.quote(str(script_file))}", "--qemu-opts", *qemu),
+    ]
+
+
+def kernel_options(plan: GuestPlan) -> list[str]:
+    """Return what the kernel is told: die at once of what it cannot survive, and say why on the console."""
+    return [
+        "oops=panic",
+        "panic=-1",
+        "loglevel=5",
+        # Side channels are no danger to a guest that lives for minutes; under emulation their cures cost much.
+        "mitigations=off",
+        # A guest that has to wait for the host's CPUs looks stuck to its own watchdogs.
+        f"rcupdate.rcu_cpu_stall_timeout={_stall_s(plan)}",
+        f"watchdog_thresh={min(60, _stall_s(plan) // 2)}",
+    ]
+
+
+def script(plan: GuestPlan, word: str) -> str:
+    """Return the shell script that the guest runs as root when it is up: it ends with the agent."""
+    kernel = plan.kernel
+    agent = [sys.executable, "-m", "harness.guest.agent", word]
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(Path.home()),
+        "PATH": f"/run/iodiff/bin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin",
+    }
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        environment["XDG_CACHE_HOME"] = cache
+    lines = [
+        f"mkdir -p {_CACHED_ROOT} /run/iodiff/bin",
+        f"mount -t 9p -o {_OPTIONS_9P} iodiff {_CACHED_ROOT}",
+        *(f"mount --bind {_CACHED_ROOT}{shlex.quote(d)} {shlex.quote(d)}" for d in _bound()),
+        *_module_loading(kernel),
+        "mount -t tmpfs -o size=75% iodiff-work /var/tmp",
+        f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
+        *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
+        f"cd {shlex.quote(str(ROOT))}",
+        shlex.join(agent),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _stall_s(plan: GuestPlan) -> int:
+    """Return after how long without progress a task, CPU or grace period counts as stuck, s."""
+    return int(30 * plan.accelerator.slowness / 2)
+
+
+def _bound() -> Sequence[str]:
+    """Return the folders that the guest reads through the caching export: programs, Python, this project."""
+    wanted = {Path("/usr"), Path(sys.base_prefix), Path(sys.prefix), ROOT}
+    outer = [d for d in wanted if not any(d != other and d.is_relative_to(other) for other in wanted)]
+    return sorted(map(str, outer))
+
+
+def _module_loading(kernel: Kernel) -> list[str]:
+    """Return how the kernel's modules get found, also when the kernel itself asks for one.
+
+    The host need not have a /lib/modules on which anything could be mounted.
+    """
+    if kernel.modules is None:
+        return []
+    wrapper = "/run/iodiff/bin/modprobe"
+    text = f'#!/bin/sh\nexec /sbin/modprobe -d {shlex.quote(str(kernel.modules))} "$@"\n'
+    return [
+        f"printf %s {shlex.quote(text)} >{wrapper}",
+        f"chmod +x {wrapper}",
+        f"echo {wrapper} >/proc/sys/kernel/modprobe",
+        f"{wrapper} -q -a {' '.join(MODULES)}",
+    ]
