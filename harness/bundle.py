@@ -144,7 +144,7 @@ class Bundle:
         writer = BundleWriter.of(self.path)
         for name, text in texts.items():
             writer.add_text(name, text)
-        return writer.finish({k: v for k, v in self.manifest.items() if k not in _OF_FINISH} | facts)
+        return writer.finish({k: v for k, v in self.manifest.items() if k not in _OF_FINISH} | dict(facts))
 
     def has(self, name: str) -> bool:
         """Whether the bundle holds a file of that name."""

@@ -77,4 +77,4 @@ def suite_cases(suite: str) -> tuple[Case, ...]:
 
 def find_case(name: str) -> Case:
     """Return the case with this id, which exists: another part of this program has it."""
-    return next(case for case in suite_cases(name.split("/")[0]) if case.id == name)
+    return next(case for case in suite_cases(name.partition("/")[0]) if case.id == name)

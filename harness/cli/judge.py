@@ -23,7 +23,7 @@ def judge(
     from harness.cli.progress import console
     from harness.cli.verdicts import print_verdict
     from harness.judge.verdict import judge_bundle
-    from harness.runner import save_verdict
+    from harness.run import save_verdict
 
     bundles = [Bundle.open(folder) for path in paths for folder in find_bundles(path)]
     verdicts = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +20,8 @@ from rich.progress import (
 )
 
 from harness.cases import Case
+from harness.kernels import HOST, Kernel
+from harness.run import Observer
 from harness.verdicts import CaseVerdict
 
 __all__ = ["STYLES", "ConsoleObserver", "console"]
@@ -36,10 +40,10 @@ def console() -> Console:
     return _Console(highlight=False)
 
 
-class ConsoleObserver:
-    """Shows the case under way, and one line for each that ended."""
+class ConsoleObserver(Observer):
+    """Shows the case under way on each kernel, and one line for each that ended."""
 
-    def __init__(self, to: Console, cases: int) -> None:
+    def __init__(self, to: Console, kernels: Sequence[Kernel], cases: int) -> None:
         self._console = to
         self._progress = Progress(
             SpinnerColumn(),
@@ -51,7 +55,11 @@ class ConsoleObserver:
             transient=True,
             disable=not to.is_terminal,
         )
-        self._task = self._progress.add_task("setting up", total=cases)
+        self._tasks = {
+            k.label: self._progress.add_task(_title(k, "waiting"), total=cases, start=False) for k in kernels
+        }
+        self._guests = any(k.name != HOST for k in kernels)
+        self._width = max(len(k.label) for k in kernels)
 
     def __enter__(self) -> ConsoleObserver:
         self._progress.start()
@@ -66,18 +74,46 @@ class ConsoleObserver:
         """Take the progress display away."""
         self._progress.stop()
 
-    def begin(self, case: Case) -> None:
-        """See `harness.runner.Observer`."""
-        self._progress.update(self._task, description=f"{case.id}: recording")
+    def boot(self, kernel: Kernel) -> None:
+        """See `harness.run.Observer`."""
+        self._show(kernel, "booting")
 
-    def judging(self, case: Case) -> None:
-        """See `harness.runner.Observer`."""
-        self._progress.update(self._task, description=f"{case.id}: judging")
+    def begin(self, kernel: Kernel, case: Case) -> None:
+        """See `harness.run.Observer`."""
+        self._show(kernel, f"{case.id}: recording")
 
-    def end(self, case: Case, verdict: CaseVerdict, wall_s: float) -> None:
-        """See `harness.runner.Observer`."""
-        self._progress.advance(self._task)
+    def judging(self, kernel: Kernel, case: Case) -> None:
+        """See `harness.run.Observer`."""
+        self._show(kernel, f"{case.id}: judging")
+
+    def end(self, kernel: Kernel, case: Case, verdict: CaseVerdict, wall_s: float) -> None:
+        """See `harness.run.Observer`."""
+        self._progress.advance(self._tasks[kernel.label])
         word = str(verdict.verdict)
+        where = f"{kernel.label:{self._width}} " if self._guests else ""
         self._console.print(
-            f"[{STYLES[word]}]{word:9}[/] {case.id:44} {verdict.events:>9,} events {wall_s:6.1f} s"
+            f"[{STYLES[word]}]{word:9}[/] {where}{case.id:44} {verdict.events:>9,} events {wall_s:6.1f} s"
         )
+
+    def kept(self, kernel: Kernel, ways_in: Sequence[str]) -> None:
+        """See `harness.run.Observer`."""
+        self._show(kernel, "kept")
+        for line in (f"{kernel.label}: the guest is kept until Ctrl-C", *ways_in):
+            self._console.print(line, soft_wrap=True)
+
+    def done(self, kernel: Kernel, lost: str | None) -> None:
+        """See `harness.run.Observer`."""
+        self._progress.remove_task(self._tasks[kernel.label])
+        if lost:
+            self._console.print(
+                f"[{STYLES['UNDECIDED']}]LOST[/]      {kernel.label}: {escape(lost)}", soft_wrap=True
+            )
+
+    def _show(self, kernel: Kernel, what: str) -> None:
+        task = self._tasks[kernel.label]
+        self._progress.start_task(task)
+        self._progress.update(task, description=_title(kernel, what))
+
+
+def _title(kernel: Kernel, what: str) -> str:
+    return what if kernel.name == HOST else f"{kernel.label}: {what}"

@@ -25,7 +25,15 @@ def run(
     group: Annotated[
         list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress, data.")
     ] = None,
-    kernel: Annotated[str, typer.Option(help="Kernel to run on; only `host` so far.")] = "host",
+    kernel: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--kernel",
+            "-k",
+            help="Kernel to run on, again for more: `host`, `debian:6.12`, a path… (see `./iodiff "
+            "kernels list`). Default: the host, or a guest where the host cannot.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default results/RUN-ID.")] = None,
     work: Annotated[
@@ -34,28 +42,38 @@ def run(
     capture: Annotated[
         str, typer.Option(help="How to record: `bpf`, or `tracefs` (no tree addresses, no checkpoints).")
     ] = "bpf",
+    guest_cpus: Annotated[int, typer.Option(min=1, help="CPUs of a guest.")] = 2,
+    guest_memory: Annotated[int, typer.Option(min=1024, help="Memory of a guest, MiB.")] = 4096,
+    guests: Annotated[
+        int | None, typer.Option(min=1, help="Guests at a time; default: what cores and memory allow.")
+    ] = None,
+    boot_deadline: Annotated[
+        float | None, typer.Option(min=1, help="How long a guest may take to boot, s.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave a guest up in which a case failed, for gdb or drgn.")
+    ] = False,
 ) -> int:
-    """Run cases on the real kernel, judge them, and write the reports.
+    """Run cases on real kernels, judge them, and write the reports.
 
-    Without arguments: the `quick` group of every suite.
+    Without arguments: the `quick` group of every suite, on the kernel that is running.
     """
+    from harness.capture.choice import CAPTURES
+    from harness.cli.kernel_choice import chosen_kernels
     from harness.cli.progress import ConsoleObserver, console
     from harness.cli.report import write_reports
     from harness.cli.selection import select
-    from harness.doctor import missing_for_run
-    from harness.runner import CAPTURES, RunPlan, new_run_id, run_cases
+    from harness.run import GuestOptions, RunPlan, new_run_id, run_cases
 
     chosen = select(cases or (), suite or (), group or ())
-    if kernel != "host":
-        raise UserError(f"kernel {kernel!r}: only `host`, the running kernel, can be used so far")
     if capture not in CAPTURES:
         raise UserError(f"unknown capture {capture!r}: one of {', '.join(CAPTURES)}")
     run_id = new_run_id()
     work = (work or DEFAULT_WORK_ROOT / run_id).absolute()
-    if missing := missing_for_run(work, capture=capture):
-        raise UserError("; ".join(missing))
+    options = GuestOptions(guest_cpus, guest_memory << 20, guests, boot_deadline, keep)
     plan = RunPlan(
         cases=chosen,
+        kernels=chosen_kernels(kernel or (), work, capture, options),
         out=(out or Path("results") / run_id).absolute(),
         work=work,
         seed=secrets.randbelow(2**32) if seed is None else seed,
@@ -63,8 +81,9 @@ def run(
         run_id=run_id,
         groups=group or ([] if cases else ["quick"]),
         suites=suite or [],
+        guests=options,
     )
-    with ConsoleObserver(console(), len(chosen)) as observer:
+    with ConsoleObserver(console(), plan.kernels, len(chosen)) as observer:
         try:
             run_cases(plan, observer)
         except BaseException:
@@ -77,7 +96,7 @@ def run(
 
 def _holds_run(out: Path, run_id: str) -> bool:
     """Return whether anything of this very run was finished: `out` may be the folder of another one."""
-    from harness.runner import RUN_FILE
+    from harness.run import RUN_FILE
 
     file = out / RUN_FILE
     return file.is_file() and json.loads(file.read_text())["run_id"] == run_id

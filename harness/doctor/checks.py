@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from harness.doctor import devices, guest, machine, tools, tracing
 from harness.doctor.probes import Attempt, MissingError, Probe
 
-__all__ = ["MINIMUM_FREE_BYTES", "WORK_ROOT", "missing_for_run", "probe_all"]
+__all__ = [
+    "MINIMUM_FREE_BYTES",
+    "WORK_ROOT",
+    "missing_for_guests",
+    "missing_for_host",
+    "missing_for_run",
+    "probe_all",
+]
 
 WORK_ROOT = Path("/var/tmp/iodiff")
 MINIMUM_FREE_BYTES = 4 * machine.GIB
@@ -26,17 +33,25 @@ def probe_all(work_root: Path = WORK_ROOT) -> list[Probe]:
 
 
 def missing_for_run(work_root: Path, *, capture: str = "bpf") -> list[str]:
-    """Return why `run` cannot begin, a line each with what to do; looks only, does nothing."""
+    """Return why `run` cannot begin on any kernel, a line each with what to do; looks only, does nothing."""
     checks: list[Callable[[], str]] = [
-        machine.root,
         tools.fio,
         tools.btrfs_progs,
-        devices.btrfs_known,
         partial(machine.free_space, work_root, MINIMUM_FREE_BYTES),
     ]
     if capture == "bpf" and not _program_is_compiled():
         checks.append(tools.clang_present)
-    return [reason for check in checks if (reason := _why_not(check))]
+    return _reasons(checks)
+
+
+def missing_for_host() -> list[str]:
+    """Return why `run` cannot record on the running kernel, a line each with what to do; looks only."""
+    return _reasons([machine.root, devices.btrfs_known])
+
+
+def missing_for_guests(memory_bytes: int) -> list[str]:
+    """Return why no guest of that much memory can be booted, a line each with what to do; looks only."""
+    return _reasons([tools.emulator, tools.busybox, partial(machine.memory, memory_bytes)])
 
 
 def _attempts(work_root: Path) -> list[Attempt]:
@@ -64,6 +79,10 @@ def _attempts(work_root: Path) -> list[Attempt]:
         Attempt("KVM", guest.kvm, "nothing in this version (only guests need it)", deadline_s=15.0),
         Attempt("Python packages", machine.python_packages, "everything that imports them", deadline_s=30.0),
     ]
+
+
+def _reasons(checks: Sequence[Callable[[], str]]) -> list[str]:
+    return [reason for check in checks if (reason := _why_not(check))]
 
 
 def _why_not(check: Callable[[], str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.doctor.probes import MissingError
 
-__all__ = ["GIB", "free_space", "memory", "python_packages", "root", "taskstats"]
+__all__ = ["GIB", "available_bytes", "free_space", "memory", "python_packages", "root", "taskstats"]
 
 GIB = 1024**3
 ROOT_FOLDER = Path(__file__).resolve().parents[2]
@@ -39,10 +39,15 @@ def free_space(work_root: Path, needed_bytes: int) -> str:
     return f"{free / GIB:.1f} GiB at {existing}"
 
 
-def memory(needed_bytes: int) -> str:
+def available_bytes() -> int:
     """Return the memory that can be had without swapping (MemAvailable)."""
     lines = Path("/proc/meminfo").read_text().splitlines()
-    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
+def memory(needed_bytes: int) -> str:
+    """Return how much memory there is, if it is enough."""
+    available = available_bytes()
     if available < needed_bytes:
         raise MissingError(
             f"{available / GIB:.1f} GiB available, {needed_bytes / GIB:.0f} GiB are needed",
@@ -73,7 +78,7 @@ def python_packages() -> str:
     project = tomllib.loads((ROOT_FOLDER / "pyproject.toml").read_text())["project"]
     for name in project["dependencies"]:
         try:
-            importlib.import_module(name)
+            importlib.import_module(name.replace("-", "_"))
         except ImportError as error:
             raise MissingError(str(error), "remove .venv and start ./iodiff, which builds it again") from None
     return f"all {len(project['dependencies'])} can be imported"

@@ -11,10 +11,28 @@ import sysconfig
 
 from harness.doctor.probes import MissingError
 
-__all__ = ["FIO_MINIMUM", "btrfs_progs", "clang", "clang_present", "fio", "libbpf", "mkfs_btrfs", "run"]
+__all__ = [
+    "FIO_MINIMUM",
+    "btrfs_progs",
+    "busybox",
+    "clang",
+    "clang_present",
+    "emulator",
+    "fio",
+    "libbpf",
+    "mkfs_btrfs",
+    "run",
+]
 
 FIO_MINIMUM = (3, 28)
 """Oldest fio whose JSON and options are known to serve."""
+
+PACKAGES = {
+    "btrfs": "btrfs-progs",
+    "mkfs.btrfs": "btrfs-progs",
+    "qemu-system-x86_64": "qemu-system-x86",
+}
+"""Packages that are not called like their program (Debian's names)."""
 
 INCLUDES_LIBBPF = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
 
@@ -67,6 +85,21 @@ def clang() -> str:
     return match[1] if match else "version unknown"
 
 
+def emulator() -> str:
+    """Return QEMU's version."""
+    match = re.search(r"version (\S+)", run("qemu-system-x86_64", "--version"))
+    return match[1] if match else "version unknown"
+
+
+def busybox() -> str:
+    """Return the path of the busybox with which virtme-ng builds a guest's first file system."""
+    names = ("busybox-static", "busybox.static", "busybox")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        raise MissingError("busybox is not installed", "install the package busybox-static")
+    return found
+
+
 def libbpf() -> str:
     """Return the version of the libbpf that the loader gets."""
     try:
@@ -96,7 +129,7 @@ def run(name: str, *arguments: str) -> str:
 def _find(name: str) -> str:
     found = shutil.which(name)
     if found is None:
-        package = "btrfs-progs" if "btrfs" in name else name
+        package = PACKAGES.get(name, name)
         raise MissingError(
             f"{name} is not installed",
             f"install the package {package} (./iodiff does, started by root on Debian or Ubuntu)",

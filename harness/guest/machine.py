@@ -15,15 +15,19 @@ from typing import Any, Self
 
 from harness.errors import InfrastructureError, UserError
 from harness.guest.channel import Channel, Message
-from harness.guest.start import CHANNEL, GuestPlan, command, script
+from harness.guest.start import CHANNEL, GDB, QMP, GuestPlan, command, script
 from loopdevs.deadline import Deadline
 
-__all__ = ["Guest", "GuestLostError", "Starter"]
+__all__ = ["PANIC_END", "Guest", "GuestLostError", "Starter"]
 
 Starter = Callable[[list[str], Path, Path], "subprocess.Popen[bytes]"]
 """Starts a command in a folder, with its output to a file, as a process group that will not be forgotten."""
 
+PANIC_END = "end Kernel panic"
+"""What the kernel prints last (panic, kernel/panic.c)."""
+
 _KILL_DEADLINE_S = 20.0
+_TAIL_BYTES = 1 << 16
 
 
 class GuestLostError(InfrastructureError):
@@ -77,10 +81,19 @@ class Guest:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def ways_in(self) -> list[str]:
+        """Return how to look into a guest that was started for debugging, a line each."""
+        folder = self.console.file.parent
+        return [
+            f"console: {self.console.file}",
+            f"gdb:     gdb VMLINUX -ex 'target remote {folder / GDB}'",
+            f"drgn:    drgn --qemu {folder / QMP}",
+        ]
+
     @property
-    def pid(self) -> int:
-        """The process that leads the guest's group on the host."""
-        return self._process.pid
+    def alive(self) -> bool:
+        """Whether the machine still exists, sound or not."""
+        return self._process.poll() is None
 
     def close(self) -> None:
         """End it at once: what it made lives in its memory, and what it recorded is out already."""
@@ -89,7 +102,8 @@ class Guest:
     def call(self, request: str, deadline_s: float, **arguments: Any) -> dict[str, Any]:
         """Have the guest do something, and return what came of it.
 
-        Raises UserError or InfrastructureError as the guest's own code did, GuestLostError when no answer came.
+        Raises UserError or InfrastructureError as the guest's own code did, GuestLostError without an
+        answer.
         """
         try:
             self._channel.send({"request": request, **arguments})
@@ -116,6 +130,8 @@ class Guest:
         self._check()
         if self._process.poll() is not None:
             raise InfrastructureError(f"the guest ended by itself (code {self._process.returncode})")
+        if self.plan.debug and PANIC_END in _tail(self.console):
+            raise InfrastructureError("its kernel panicked")
 
     def _lost(self, why: str) -> GuestLostError:
         return GuestLostError(f"lost guest {self.plan.kernel.name}: {why}{_last_words(self.console)}")
@@ -127,8 +143,12 @@ class Guest:
         self._process.wait(_KILL_DEADLINE_S)
 
 
+def _tail(console: Console) -> str:
+    return console.since(max(0, console.position - _TAIL_BYTES))
+
+
 def _last_words(console: Console) -> str:
     """Return what a complaint should quote of the console: the panic, or else QEMU's own refusal."""
-    lines = [line.strip() for line in console.since(max(0, console.position - 65536)).splitlines()]
+    lines = [line.strip() for line in _tail(console).splitlines()]
     telling = [line for line in lines if "Kernel panic" in line or line.startswith("qemu-system")]
     return f" ({telling[-1]})" if telling else ""

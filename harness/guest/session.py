@@ -14,10 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.bundle import Bundle, BundleWriter
-from harness.cases import Case
 from harness.errors import InfrastructureError
 from harness.guest.console import kernel_lines
-from harness.guest.machine import Guest, GuestLostError
+from harness.guest.machine import PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
 from harness.record.record import RecordPlan, capture_facts, case_facts, device_facts
@@ -39,8 +38,6 @@ class SessionPlan:
     guest: GuestPlan
     capture: str
     boot_deadline_s: float | None = None
-    keep: bool = False
-    """Leave a guest up in which a case failed."""
 
     @property
     def boot_s(self) -> float:
@@ -62,6 +59,8 @@ class GuestSession:
     """How long each boot took, s."""
     version: str = ""
     """What the kernel says of itself (`uname -v`), once it was up."""
+    failed: bool = False
+    """Whether the guest is not to be used for another case."""
     _guest: Guest | None = None
 
     def __enter__(self) -> Self:
@@ -87,23 +86,30 @@ class GuestSession:
         except GuestLostError as error:
             lost = str(error)
             # The kernel's last words may still be on their way through QEMU.
-            Deadline(1.0).wait(lambda: "end Kernel panic" in guest.console.since(position))
+            Deadline(1.0).wait(lambda: PANIC_END in guest.console.since(position))
             text = guest.console.since(position)
-            self.end_guest()
+            self.failed = True
             return self._lost_bundle(plan, lost, text, started, time.monotonic() - begin)
         return bundle.amended({CONSOLE_FILE: guest.console.since(position)}, {"guest": self.facts()})
 
     def guest(self) -> Guest:
         """Return the running guest, booting one if there is none; GuestLostError when it does not come up."""
+        if self.failed:
+            self.end_guest()
         if self._guest is None:
             self._guest = self._boot()
+        return self._guest
+
+    def guest_as_it_is(self) -> Guest:
+        """Return the guest in which the last case was, sound or not."""
+        assert self._guest is not None
         return self._guest
 
     def end_guest(self) -> None:
         """End the running guest, if any; the next case boots another."""
         if self._guest is not None:
             self._guest.close()
-            self._guest = None
+            self._guest, self.failed = None, False
 
     def facts(self) -> dict[str, Any]:
         """Return what bundles and reports say of the machine."""
@@ -134,7 +140,8 @@ class GuestSession:
     def _start(self, command: list[str], folder: Path, output: Path) -> Any:
         with self.lock, output.open("wb") as console:
             # Temporary files of virtme-ng lie in the run's folder as well.
-            return self.workspace.start(["env", f"TMPDIR={folder}", *command], stdout=console, stderr=console, cwd=folder)
+            environment = ["env", f"TMPDIR={folder}"]
+            return self.workspace.start([*environment, *command], stdout=console, stderr=console, cwd=folder)
 
     def _recorded(self, guest: Guest, plan: RecordPlan) -> Bundle:
         slowness = self.plan.guest.accelerator.slowness
@@ -166,8 +173,9 @@ class GuestSession:
         writer = BundleWriter(plan.folder)
         writer.add_text(CONSOLE_FILE, console)
         writer.add_text("dmesg.txt", "".join(line + "\n" for line in kernel_lines(console)))
-        for name, nothing in {"steps.json": [], "taskstats.json": [], "layout.json": [], "devices.json": {}}.items():
-            writer.add_json(name, nothing)
+        for name in ("steps.json", "taskstats.json", "layout.json"):
+            writer.add_json(name, [])
+        writer.add_json("devices.json", {})
         return writer.finish(
             {
                 "run_id": plan.run_id,

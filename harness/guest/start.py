@@ -17,11 +17,13 @@ from pathlib import Path
 from harness.guest.accelerator import Accelerator
 from harness.kernels import Kernel
 
-__all__ = ["CHANNEL", "GuestPlan", "command", "script"]
+__all__ = ["CHANNEL", "GDB", "QMP", "GuestPlan", "command", "script"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANNEL = "channel"
 """Name of the socket that QEMU connects to, in its working directory."""
+GDB, QMP = "gdb", "qmp"
+"""Names of the sockets that QEMU makes there for debugging."""
 
 _CACHED_ROOT = "/run/iodiff/host"
 _OPTIONS_9P = "ro,version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
@@ -38,8 +40,8 @@ class GuestPlan:
     memory_bytes: int
     exchange: Path
     """The folder that the guest may write to, at the same path inside."""
-    gdb: Path | None = None
-    """Socket for gdb to connect to, if wanted."""
+    debug: bool = False
+    """With sockets for gdb and QMP (drgn), and a kernel that stays after a panic."""
 
 
 def command(plan: GuestPlan, script_file: Path) -> list[str]:
@@ -55,8 +57,8 @@ def command(plan: GuestPlan, script_file: Path) -> list[str]:
         *("-device", "virtio-serial-pci,id=iodiff-serial"),
         *("-device", "virtserialport,bus=iodiff-serial.0,chardev=iodiff,name=iodiff"),
     ]
-    if plan.gdb:
-        qemu += ["-gdb", f"unix:{plan.gdb},server=on,wait=off"]
+    if plan.debug:
+        qemu += ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
     return [
         *(str(Path(sys.prefix) / "bin" / "virtme-run"), "--kimg", str(kernel.image), "--mods=auto"),
         *("--root", "/", "--force-9p", "--disable-microvm", "--show-boot-console"),
@@ -71,9 +73,9 @@ def kernel_options(plan: GuestPlan) -> list[str]:
     """Return what the kernel is told: die at once of what it cannot survive, and say why on the console."""
     return [
         "oops=panic",
-        "panic=-1",
+        f"panic={0 if plan.debug else -1}",
         "loglevel=5",
-        # Side channels are no danger to a guest that lives for minutes; under emulation their cures cost much.
+        # Side channels are no danger to a guest of minutes; under emulation their cures cost much.
         "mitigations=off",
         # A guest that has to wait for the host's CPUs looks stuck to its own watchdogs.
         f"rcupdate.rcu_cpu_stall_timeout={_stall_s(plan)}",

@@ -56,7 +56,7 @@ def tool_versions() -> dict[str, str]:
     return versions
 
 
-def _config_digest(release: str, config: Path | None) -> str | None:
+def _config_digest(release: str, config: Path | None = None) -> str | None:
     compressed, plain = Path("/proc/config.gz"), config or Path(f"/boot/config-{release}")
     if compressed.exists():
         text = gzip.decompress(compressed.read_bytes())

@@ -12,7 +12,8 @@ import pytest
 from harness.cases import Case
 from harness.cli.report import write_reports
 from harness.errors import EXIT_OK
-from harness.runner import RUN_FILE, RunPlan, run_cases
+from harness.kernels import HOST, resolve
+from harness.run import RUN_FILE, Observer, RunPlan, run_cases
 from harness.verdicts import CaseVerdict, Check, Verdict
 from suites.extent_state import CASES
 from suites.meta.commands import COMMAND, environment
@@ -25,24 +26,11 @@ EVENTS = 500_000
 LIVE_STATES = 5_000
 
 
-class Silent:
-    """Watches a run and says nothing."""
-
-    def begin(self, case: Case) -> None:
-        """See `harness.runner.Observer`."""
-
-    def judging(self, case: Case) -> None:
-        """See `harness.runner.Observer`."""
-
-    def end(self, case: Case, verdict: CaseVerdict, wall_s: float) -> None:
-        """See `harness.runner.Observer`."""
-
-
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run all quick cases once, and return the run folder."""
     folder = tmp_path_factory.mktemp("quick")
-    run_cases(RunPlan(QUICK, folder / "out", folder / "work", seed=20261120), Silent())
+    run_cases(RunPlan(QUICK, [resolve(HOST)], folder / "out", folder / "work", seed=20261120), Observer())
     assert not (folder / "work").exists()
     return folder / "out"
 
@@ -50,7 +38,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def verdicts(out: Path) -> dict[str, CaseVerdict]:
     """Return the verdicts by case, as they were kept."""
-    texts = [file.read_text() for file in out.glob("*/verdict.json")]
+    texts = [file.read_text() for file in out.glob("host/*/verdict.json")]
     kept = [CaseVerdict.from_json(json.loads(text)) for text in texts]
     return {verdict.case: verdict for verdict in kept}
 
@@ -92,7 +80,7 @@ def test_the_evidence_is_large(verdicts: dict[str, CaseVerdict]) -> None:
 def test_a_large_tree_was_identical(out: Path, verdicts: dict[str, CaseVerdict]) -> None:
     largest = 0
     for case in QUICK:
-        checkpoints = json.loads((out / case.id.split("/")[1] / "checkpoints.json").read_text())
+        checkpoints = json.loads((out / HOST / case.id.split("/")[1] / "checkpoints.json").read_text())
         check = next(c for c in verdicts[case.id].checks if c.name == "checkpoints")
         if check.verdict is Verdict.PASS:
             largest = max(largest, *(c["live_states"] for c in checkpoints if c["valid"]))
@@ -109,8 +97,9 @@ def test_the_reports_tell_the_same(out: Path) -> None:
 
 @pytest.mark.parametrize("case", SMALL, ids=lambda case: case.id)
 def test_tracefs_comes_to_the_same_verdict(case: Case, tmp_path: Path) -> None:
-    plan = RunPlan([case], tmp_path / "out", tmp_path / "work", seed=1, capture="tracefs")
-    (verdict,) = run_cases(plan, Silent())
+    plan = RunPlan([case], [resolve(HOST)], tmp_path / "out", tmp_path / "work", seed=1, capture="tracefs")
+    (row,) = run_cases(plan, Observer())
+    (verdict,) = row.verdicts
     assert verdict.verdict is Verdict.PASS, told(verdict)
     compared = {check.name: check.compared for check in verdict.checks}
     assert compared["operations"] > 0

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run: the kernel that is here first, by itself; then guests, as many at a time as the machine can take."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shlex
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.capture.choice import capture_starter
+from harness.errors import UserError
+from harness.kernels import HOST
+from harness.record.host import kernel_facts, machine_facts
+from harness.record.interruption import interruptible, interruptions_held
+from harness.record.record import record_case
+from harness.run.files import RUN_FILE, run_folder, write_json
+from harness.run.guests import run_guests
+from harness.run.plan import Observer, RunPlan
+from harness.run.row import Row
+from loopdevs import LoopdevsError, Workspace
+
+__all__ = ["run_cases"]
+
+MINIMUM_WORK_BYTES = 2 << 30
+
+
+def run_cases(plan: RunPlan, observer: Observer) -> list[Row]:
+    """Run the plan's cases on its kernels; each leaves its bundle and verdict in `plan.out`.
+
+    Returns what came of each kernel, in the plan's order.
+
+    Raises UserError when the environment does not allow it, Interrupted when a signal asked for the end;
+    devices and guests are gone then, finished cases are kept.
+    """
+    with run_folder(plan.out), interruptions_held():
+        minimum = MINIMUM_WORK_BYTES if any(k.name == HOST for k in plan.kernels) else 0
+        try:
+            with Workspace.create(plan.work, minimum_bytes=minimum) as workspace:
+                return _Run(plan, observer).on(workspace)
+        except LoopdevsError as error:
+            raise UserError(str(error)) from error
+
+
+@dataclass
+class _Run:
+    plan: RunPlan
+    observer: Observer
+    begin: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.started = datetime.datetime.now(datetime.UTC)
+        self.rows = [Row(k, self.plan, self.observer, self.write) for k in self.plan.kernels]
+
+    def on(self, workspace: Workspace) -> list[Row]:
+        try:
+            for row in self.rows:
+                if row.kernel.name == HOST:
+                    self._on_host(row, workspace)
+            run_guests([row for row in self.rows if row.kernel.name != HOST], workspace, self.plan)
+        finally:
+            self.write()
+        return self.rows
+
+    def write(self) -> None:
+        """Keep what is known by now: what a killed run leaves must not look like a whole run."""
+        with self.lock:
+            if any(self.plan.out.iterdir()):
+                write_json(self.plan.out / RUN_FILE, self._facts())
+
+    def _on_host(self, row: Row, workspace: Workspace) -> None:
+        start = capture_starter(self.plan.capture, workspace)
+        row.facts = {key: value for key, value in kernel_facts().items() if key != "source"}
+        row.run(lambda plan: record_case(plan, workspace, start), interruptible, lambda _verdict: True)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "format": 2,
+            "run_id": self.plan.run_id,
+            "started": self.started.isoformat(timespec="seconds"),
+            "command": shlex.join(["./iodiff", *sys.argv[1:]]),
+            "kernels": [row.to_json() for row in self.rows],
+            "machine": machine_facts(),
+            "host": platform.node(),
+            "seed": self.plan.seed,
+            "capture": self.plan.capture,
+            "groups": list(self.plan.groups),
+            "suites": list(self.plan.suites),
+            "cases": [case.id for case in self.plan.cases],
+            "wall_s": round(time.monotonic() - self.begin, 3),
+            "interrupted": not all(row.complete or row.lost for row in self.rows),
+        }
