@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from harness.cli import clean, doctor, judge, listing, report, run, selftest
+from harness.cli import clean, doctor, guest, judge, listing, report, run, selftest
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
 
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("doctor")(doctor.doctor)
 app.command("list")(listing.list_cases)
 app.command("run")(run.run)
+app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
 app.command("report")(report.report)
 app.command("clean")(clean.clean)

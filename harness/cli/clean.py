@@ -23,10 +23,10 @@ def clean(
     Only what iodiff's own journals name is touched; runs that are still alive are left alone.
     """
     import loopdevs
-    from harness.cli.run import DEFAULT_WORK_ROOT
+    from harness.cli.run import work_root
 
     try:
-        found = loopdevs.clean(DEFAULT_WORK_ROOT, work)
+        found = loopdevs.clean(work_root(), work)
     except loopdevs.LoopdevsError as error:
         raise UserError(str(error)) from error
     for line in found.lines():

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.doctor import missing_for_guests, missing_for_host, missing_for_run
 from harness.errors import UserError
+from harness.guest.accelerator import accelerator
 from harness.kernels import HOST, Kernel, module_missing, resolve
 from harness.run import GuestOptions
 
-__all__ = ["DEFAULT_GUEST", "chosen_kernels"]
+__all__ = ["DEFAULT_GUEST", "Way", "chosen_kernels", "guest_kernel", "way_of_a_run"]
 
 DEFAULT_GUEST = "debian:6.12"
 """What a run takes where the running kernel is not to be had: an LTS kernel with all that suites need."""
@@ -33,11 +35,49 @@ def chosen_kernels(names: Sequence[str], work: Path, capture: str, guests: Guest
         missing += missing_for_guests(guests.memory_bytes)
     if missing:
         raise UserError("; ".join(missing))
-    kernels = [resolve(name, _say) for name in wanted]
-    for kernel in kernels:
-        if kernel.name != HOST and (lacking := module_missing(kernel, NEEDED_MODULES)):
-            raise UserError(f"{kernel.name} has no module {', '.join(lacking)}: give a kernel that has")
-    return kernels
+    return [_resolve(name) for name in wanted]
+
+
+@dataclass(frozen=True)
+class Way:
+    """What `run` would do here when it is not told a kernel."""
+
+    possible: bool
+    how: str
+    """The rest of a sentence that begins with `run`."""
+
+
+def way_of_a_run(work: Path) -> Way:
+    """Return whether and where `run` would run, and why there."""
+    if missing := missing_for_run(work):
+        return Way(False, f"cannot begin: {'; '.join(missing)}")
+    not_host = missing_for_host()
+    if not not_host:
+        return Way(True, "runs on this kernel; with --kernel, on others in guests")
+    why = "; ".join(not_host)
+    if missing := missing_for_guests(GuestOptions().memory_bytes):
+        return Way(
+            False, f"cannot begin: neither on this kernel ({why}) nor in a guest ({'; '.join(missing)})"
+        )
+    return Way(
+        True, f"runs in a guest, {DEFAULT_GUEST} by {accelerator()}, since this kernel cannot be used ({why})"
+    )
+
+
+def guest_kernel(name: str, memory_bytes: int) -> Kernel:
+    """Return the kernel of a guest, fetched if need be; UserError where none of that size can be booted."""
+    if name == HOST:
+        raise UserError("the running kernel needs no guest: give another, see ./iodiff kernels list")
+    if missing := missing_for_guests(memory_bytes):
+        raise UserError("; ".join(missing))
+    return _resolve(name)
+
+
+def _resolve(name: str) -> Kernel:
+    kernel = resolve(name, _say)
+    if name != HOST and (lacking := module_missing(kernel, NEEDED_MODULES)):
+        raise UserError(f"{name} has no module {', '.join(lacking)}: give a kernel that has")
+    return kernel
 
 
 def _default() -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +13,14 @@ import typer
 
 from harness.errors import UserError
 
-__all__ = ["DEFAULT_WORK_ROOT", "run"]
+__all__ = ["run", "work_root"]
 
 DEFAULT_WORK_ROOT = Path("/var/tmp/iodiff")
+
+
+def work_root() -> Path:
+    """Return where runs of this user have their work directories."""
+    return DEFAULT_WORK_ROOT if os.geteuid() == 0 else Path(f"{DEFAULT_WORK_ROOT}-{os.geteuid()}")
 
 
 def run(
@@ -37,7 +43,7 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all random choices; drawn if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default results/RUN-ID.")] = None,
     work: Annotated[
-        Path | None, typer.Option(help="Empty or new directory for devices; default /var/tmp/iodiff/RUN-ID.")
+        Path | None, typer.Option(help="Empty or new directory for devices; default below /var/tmp/iodiff.")
     ] = None,
     capture: Annotated[
         str, typer.Option(help="How to record: `bpf`, or `tracefs` (no tree addresses, no checkpoints).")
@@ -69,7 +75,7 @@ def run(
     if capture not in CAPTURES:
         raise UserError(f"unknown capture {capture!r}: one of {', '.join(CAPTURES)}")
     run_id = new_run_id()
-    work = (work or DEFAULT_WORK_ROOT / run_id).absolute()
+    work = (work or work_root() / run_id).absolute()
     options = GuestOptions(guest_cpus, guest_memory << 20, guests, boot_deadline, keep)
     plan = RunPlan(
         cases=chosen,

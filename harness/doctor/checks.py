@@ -24,6 +24,7 @@ MINIMUM_FREE_BYTES = 4 * machine.GIB
 MINIMUM_MEMORY_BYTES = machine.GIB
 
 RECORDING = "run: no recording (judge, report and list go on)"
+GUESTS = "run --kernel, guest: no guests, so no kernel but the one that runs"
 BPF = "run: no recording through BPF, so no checkpoints (--capture tracefs goes on)"
 
 
@@ -76,7 +77,9 @@ def _attempts(work_root: Path) -> list[Attempt]:
         Attempt("taskstats", machine.taskstats, "run: no CPU and delay accounting of fio"),
         Attempt("BPF fentry", tracing.fentry, "nothing in this version"),
         Attempt("BPF kprobe", tracing.kprobe, "nothing in this version"),
-        Attempt("KVM", guest.kvm, "nothing in this version (only guests need it)", deadline_s=15.0),
+        Attempt("QEMU", tools.emulator, GUESTS),
+        Attempt("busybox", tools.busybox, GUESTS),
+        Attempt("KVM", guest.kvm, "guests are emulated, some 15 times slower", deadline_s=15.0),
         Attempt("Python packages", machine.python_packages, "everything that imports them", deadline_s=30.0),
     ]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.guest.accelerator import Accelerator
 from harness.kernels import Kernel
 
-__all__ = ["CHANNEL", "GDB", "QMP", "GuestPlan", "command", "script"]
+__all__ = ["CHANNEL", "GDB", "QMP", "GuestPlan", "command", "script", "shell_command", "shell_script"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANNEL = "channel"
@@ -45,28 +45,44 @@ class GuestPlan:
 
 
 def command(plan: GuestPlan, script_file: Path) -> list[str]:
-    """Return the command that boots the guest; to be run in the folder with the channel's socket."""
-    kernel = plan.kernel
-    assert kernel.image is not None
-    # The files that virtme-ng exports are mounted uncached: a fresh Python start takes 20 s that way under
-    # emulation, and 7 s through this second, caching export.
-    qemu = [
-        *("-fsdev", "local,id=iodiff,path=/,security_model=none,readonly=on,multidevs=remap"),
-        *("-device", "virtio-9p-pci,fsdev=iodiff,mount_tag=iodiff"),
+    """Return the command that boots a guest which runs `script_file`.
+
+    To be run in the folder with the channel's socket.
+    """
+    line = [
         *("-chardev", f"socket,id=iodiff,path={CHANNEL}"),
         *("-device", "virtio-serial-pci,id=iodiff-serial"),
         *("-device", "virtserialport,bus=iodiff-serial.0,chardev=iodiff,name=iodiff"),
     ]
-    if plan.debug:
-        qemu += ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
+    run = ["--show-boot-console", "--script-sh", f"sh {shlex.quote(str(script_file))}"]
+    return [*_machine(plan), *run, *_qemu_options(plan), *line]
+
+
+def shell_command(plan: GuestPlan, script_file: Path) -> list[str]:
+    """Return the command that boots a guest with `script_file` as its user's shell, on this terminal."""
+    return [*_machine(plan), "--shell", str(script_file), *_qemu_options(plan)]
+
+
+def _machine(plan: GuestPlan) -> list[str]:
     return [
-        *(str(Path(sys.prefix) / "bin" / "virtme-run"), "--kimg", str(kernel.image), "--mods=auto"),
-        *("--root", "/", "--force-9p", "--disable-microvm", "--show-boot-console"),
+        *(str(Path(sys.prefix) / "bin" / "virtme-run"), "--kimg", str(plan.kernel.image), "--mods=auto"),
+        *("--root", "/", "--force-9p", "--disable-microvm"),
         *([] if plan.accelerator == "kvm" else ["--disable-kvm"]),
         *("--memory", f"{plan.memory_bytes >> 20}M", "--cpus", str(plan.cpus), "--rwdir", str(plan.exchange)),
         *(word for option in kernel_options(plan) for word in ("--kopt", option)),
-        *("--script-sh", f"sh {shlex.quote(str(script_file))}", "--qemu-opts", *qemu),
     ]
+
+
+def _qemu_options(plan: GuestPlan) -> list[str]:
+    """Return the options for QEMU itself, which go last."""
+    # The files that virtme-ng exports are mounted uncached: a fresh Python start takes 20 s that way under
+    # emulation, and 7 s through this second, caching export.
+    export = [
+        *("-fsdev", "local,id=iodiff,path=/,security_model=none,readonly=on,multidevs=remap"),
+        *("-device", "virtio-9p-pci,fsdev=iodiff,mount_tag=iodiff"),
+    ]
+    debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
+    return ["--qemu-opts", *export, *(debug if plan.debug else [])]
 
 
 def kernel_options(plan: GuestPlan) -> list[str]:
@@ -85,8 +101,15 @@ def kernel_options(plan: GuestPlan) -> list[str]:
 
 def script(plan: GuestPlan, word: str) -> str:
     """Return the shell script that the guest runs as root when it is up: it ends with the agent."""
-    kernel = plan.kernel
-    agent = [sys.executable, "-m", "harness.guest.agent", word]
+    return _lines(*_set_up(plan), shlex.join([sys.executable, "-m", "harness.guest.agent", word]))
+
+
+def shell_script(plan: GuestPlan) -> str:
+    """Return the script that makes a guest ready and is then an interactive shell."""
+    return _lines("#!/bin/sh", *_set_up(plan), f"export IODIFF_EXCHANGE={plan.exchange}", "exec bash -i")
+
+
+def _set_up(plan: GuestPlan) -> list[str]:
     environment = {
         "PYTHONPATH": str(ROOT),
         "PYTHONSAFEPATH": "1",
@@ -96,18 +119,20 @@ def script(plan: GuestPlan, word: str) -> str:
     }
     if cache := os.environ.get("XDG_CACHE_HOME"):
         environment["XDG_CACHE_HOME"] = cache
-    lines = [
+    return [
         f"mkdir -p {_CACHED_ROOT} /run/iodiff/bin",
         f"mount -t 9p -o {_OPTIONS_9P} iodiff {_CACHED_ROOT}",
         *(f"mount --bind {_CACHED_ROOT}{shlex.quote(d)} {shlex.quote(d)}" for d in _bound()),
-        *_module_loading(kernel),
+        *_module_loading(plan.kernel),
         "mount -t tmpfs -o size=75% iodiff-work /var/tmp",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
         f"cd {shlex.quote(str(ROOT))}",
-        shlex.join(agent),
     ]
-    return "\n".join(lines) + "\n"
+
+
+def _lines(*lines: str) -> str:
+    return "".join(line + "\n" for line in lines)
 
 
 def _stall_s(plan: GuestPlan) -> int:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`iodiff guest`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import EXIT_OK, InfrastructureError, UserError
+
+__all__ = ["guest"]
+
+
+def guest(
+    kernel: Annotated[
+        str, typer.Option("--kernel", "-k", help="Kernel to boot: `debian:6.12`, a path…")
+    ] = "debian:6.12",
+    cpus: Annotated[int, typer.Option(min=1, help="CPUs of the guest.")] = 2,
+    memory: Annotated[int, typer.Option(min=1024, help="Memory of the guest, MiB.")] = 4096,
+) -> int:
+    """Boot a guest as `run` does, and give a root shell in it, on this terminal.
+
+    The host's files are there read-only, `/var/tmp` is memory, modules load by `modprobe`, and `python -m harness`
+    is this iodiff. `exit` ends it. For gdb and drgn there are sockets in its folder, which it names.
+    """
+    import loopdevs
+    from harness.cli.kernel_choice import guest_kernel
+    from harness.cli.run import work_root
+    from harness.guest.accelerator import accelerator
+    from harness.guest.start import GDB, QMP, GuestPlan, shell_command, shell_script
+    from harness.run import new_run_id
+
+    if not sys.stdin.isatty():
+        raise UserError("a shell needs a terminal, and standard input is none: use `run --kernel` in scripts")
+    found = guest_kernel(kernel, memory << 20)
+    try:
+        with loopdevs.Workspace.create(work_root() / f"guest-{new_run_id()}") as workspace:
+            folder = workspace.path("guest")
+            exchange = folder / "exchange"
+            exchange.mkdir(parents=True)
+            plan = GuestPlan(found, accelerator(), cpus, memory << 20, exchange, debug=True)
+            shell = folder / "shell.sh"
+            shell.write_text(shell_script(plan))
+            shell.chmod(0o700)
+            print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")
+            print(f"gdb: {folder / GDB}  drgn --qemu {folder / QMP}", flush=True)
+            code = _run(shell_command(plan, shell), folder)
+    except loopdevs.LoopdevsError as error:
+        raise UserError(str(error)) from error
+    if code:
+        raise InfrastructureError(f"the guest ended with code {code}")
+    return EXIT_OK
+
+
+def _run(command: list[str], folder: Path) -> int:
+    # Ctrl-C is for the guest, which has the terminal.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return subprocess.call(command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)})
+    finally:
+        signal.signal(signal.SIGINT, before)
