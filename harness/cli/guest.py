@@ -26,8 +26,8 @@ def guest(
 ) -> int:
     """Boot a guest as `run` does, and give a root shell in it, on this terminal.
 
-    The host's files are there read-only, `/var/tmp` is memory, modules load by `modprobe`, and `python -m harness`
-    is this iodiff. `exit` ends it. For gdb and drgn there are sockets in its folder, which it names.
+    The host's files are there read-only, but for one folder; `/run/iodiff/work` is memory to make devices in.
+    Modules load by `modprobe`. `exit` ends it. For gdb and drgn there are sockets, which it names.
     """
     import loopdevs
     from harness.cli.kernel_choice import guest_kernel
@@ -45,7 +45,7 @@ def guest(
             exchange = folder / "exchange"
             exchange.mkdir(parents=True)
             plan = GuestPlan(found, accelerator(), cpus, memory << 20, exchange, debug=True)
-            shell = folder / "shell.sh"
+            shell = exchange / "shell.sh"
             shell.write_text(shell_script(plan))
             shell.chmod(0o700)
             print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")

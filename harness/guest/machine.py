@@ -68,7 +68,7 @@ class Guest:
         self._word = secrets.token_hex(16)
         with ExitStack() as made:
             self._channel = made.enter_context(Channel(folder, CHANNEL))
-            script_file = folder / "start.sh"
+            script_file = plan.exchange / "start.sh"
             script_file.write_text(script(plan, self._word))
             self._process = start(command(plan, script_file), folder, self.console.file)
             made.callback(self._kill)

@@ -17,11 +17,23 @@ from pathlib import Path
 from harness.guest.accelerator import Accelerator
 from harness.kernels import Kernel
 
-__all__ = ["CHANNEL", "GDB", "QMP", "GuestPlan", "command", "script", "shell_command", "shell_script"]
+__all__ = [
+    "CHANNEL",
+    "GDB",
+    "GUEST_WORK",
+    "QMP",
+    "GuestPlan",
+    "command",
+    "script",
+    "shell_command",
+    "shell_script",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANNEL = "channel"
 """Name of the socket that QEMU connects to, in its working directory."""
+GUEST_WORK = "/run/iodiff/work"
+"""Where a guest makes its devices: in its memory."""
 GDB, QMP = "gdb", "qmp"
 """Names of the sockets that QEMU makes there for debugging."""
 
@@ -39,7 +51,7 @@ class GuestPlan:
     cpus: int
     memory_bytes: int
     exchange: Path
-    """The folder that the guest may write to, at the same path inside."""
+    """The folder that the guest may write to, and where it finds its script, at the same path inside."""
     debug: bool = False
     """With sockets for gdb and QMP (drgn), and a kernel that stays after a panic."""
 
@@ -105,7 +117,7 @@ def script(plan: GuestPlan, word: str) -> str:
 
 
 def shell_script(plan: GuestPlan) -> str:
-    """Return the script that makes a guest ready and is then an interactive shell."""
+    """Return the program that makes a guest ready and is then an interactive shell."""
     return _lines("#!/bin/sh", *_set_up(plan), f"export IODIFF_EXCHANGE={plan.exchange}", "exec bash -i")
 
 
@@ -124,7 +136,7 @@ def _set_up(plan: GuestPlan) -> list[str]:
         f"mount -t 9p -o {_OPTIONS_9P} iodiff {_CACHED_ROOT}",
         *(f"mount --bind {_CACHED_ROOT}{shlex.quote(d)} {shlex.quote(d)}" for d in _bound()),
         *_module_loading(plan.kernel),
-        "mount -t tmpfs -o size=75% iodiff-work /var/tmp",
+        f"mkdir -p {GUEST_WORK} && mount -t tmpfs -o size=75%,mode=0700 iodiff-work {GUEST_WORK}",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
         f"cd {shlex.quote(str(ROOT))}",
