@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -22,11 +23,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     probes = probe_all(work_root())
     way = way_of_a_run(work_root())
     if as_json:
-        print(
-            json.dumps(
-                {"probes": to_json(probes), "run": {"possible": way.possible, "how": way.how}}, indent=1
-            )
-        )
+        print(json.dumps({"probes": to_json(probes), "run": asdict(way)}, indent=1))
     else:
         render(probes, console())
         console().print(f"\n`./iodiff run` {way.how}.", soft_wrap=True)

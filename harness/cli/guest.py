@@ -7,12 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.errors import EXIT_OK, InfrastructureError, UserError
+from harness.record.interruption import interruptible, interruptions_held
+
+if TYPE_CHECKING:
+    from loopdevs import Workspace
 
 __all__ = ["guest"]
 
@@ -50,7 +55,8 @@ def guest(
             shell.chmod(0o700)
             print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")
             print(f"gdb: {folder / GDB}  drgn --qemu {folder / QMP}", flush=True)
-            code = _run(shell_command(plan, shell), folder)
+            with interruptions_held():
+                code = _run(shell_command(plan, shell), folder, workspace)
     except loopdevs.LoopdevsError as error:
         raise UserError(str(error)) from error
     if code:
@@ -58,10 +64,17 @@ def guest(
     return EXIT_OK
 
 
-def _run(command: list[str], folder: Path) -> int:
-    # Ctrl-C is for the guest, which has the terminal.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _run(command: list[str], folder: Path, workspace: Workspace) -> int:
+    """Run `command` to its end as the terminal's foreground job, as a shell would."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # to give the terminal away, and to take it back
+    terminal = sys.stdin.fileno()
+    settings = termios.tcgetattr(terminal)
+    child = subprocess.Popen(command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)}, process_group=0)
     try:
-        return subprocess.call(command, cwd=folder, env={**os.environ, "TMPDIR": str(folder)})
+        workspace.process_group(child.pid)
+        os.tcsetpgrp(terminal, child.pid)
+        with interruptible():
+            return child.wait()
     finally:
-        signal.signal(signal.SIGINT, before)
+        os.tcsetpgrp(terminal, os.getpgrp())
+        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)

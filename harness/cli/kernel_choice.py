@@ -56,11 +56,9 @@ def way_of_a_run(work: Path) -> Way:
         return Way(True, "runs on this kernel; with --kernel, on others in guests")
     why = "; ".join(not_host)
     if missing := missing_for_guests(GuestOptions().memory_bytes):
-        return Way(
-            False, f"cannot begin: neither on this kernel ({why}) nor in a guest ({'; '.join(missing)})"
-        )
+        return Way(False, f"can neither use this kernel ({why}) nor boot a guest ({'; '.join(missing)})")
     return Way(
-        True, f"runs in a guest, {DEFAULT_GUEST} by {accelerator()}, since this kernel cannot be used ({why})"
+        True, f"boots a guest ({DEFAULT_GUEST}, {accelerator()}), as this kernel is not to be used: {why}"
     )
 
 
