@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command and the script a guest starts with."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.guest import start
+from harness.guest.accelerator import Accelerator
+from harness.guest.start import GuestPlan, command, script, shell_script
+from harness.guest.testing import guest_plan
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> GuestPlan:
+    return guest_plan(tmp_path)
+
+
+def test_scripts_are_shell(plan: GuestPlan) -> None:
+    for text in (script(plan, "word"), shell_script(plan)):
+        subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+
+
+def test_the_agent_is_this_python_and_told_the_word(plan: GuestPlan) -> None:
+    assert script(plan, "word").endswith(f"{sys.executable} -m harness.guest.agent word\n")
+
+
+def test_emulation_is_asked_for_where_kvm_does_not_boot(plan: GuestPlan) -> None:
+    assert "--disable-kvm" not in command(plan, Path("s"))
+    assert "--disable-kvm" in command(replace(plan, accelerator=Accelerator("tcg")), Path("s"))
+
+
+def test_the_guest_writes_to_one_folder_only(plan: GuestPlan) -> None:
+    words = command(plan, Path("s"))
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--rwdir"] == [str(plan.exchange)]
+    assert "--rw" not in words
+    assert all("readonly=on" in word for word in words if word.startswith("local,"))
+
+
+def test_a_kernel_that_dies_is_gone_unless_somebody_wants_to_look(plan: GuestPlan) -> None:
+    assert {"oops=panic", "panic=-1"} <= set(command(plan, Path("s")))
+    words = command(replace(plan, debug=True), Path("s"))
+    assert {"oops=panic", "panic=0", "-gdb", "-qmp"} <= set(words)
+
+
+def test_folders_in_others_are_not_bound_twice() -> None:
+    bound = [Path(folder) for folder in start._bound()]
+    assert not [d for d in bound for other in bound if d != other and d.is_relative_to(other)]
+    for needed in (Path(sys.prefix), Path(sys.base_prefix), start.ROOT, Path("/usr")):
+        assert any(needed.is_relative_to(d) for d in bound)
+
+
+def test_odd_names_survive_the_shell(plan: GuestPlan, tmp_path: Path) -> None:
+    odd = tmp_path / "it's a kernel"
+    odd_kernel = replace(plan, kernel=replace(plan.kernel, modules=odd))
+    text = script(odd_kernel, "word").replace("/run/iodiff/bin/modprobe", str(tmp_path / "modprobe"))
+    begin, end = text.index("printf %s"), text.index("chmod")
+    subprocess.run(["sh", "-c", text[begin:end]], check=True)
+    subprocess.run(["sh", "-n", tmp_path / "modprobe"], check=True)
+    assert shlex.split((tmp_path / "modprobe").read_text().splitlines()[1])[3] == str(odd)
