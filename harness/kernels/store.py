@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,6 +120,8 @@ def scratch(label: str) -> Iterator[Path]:
         raise full() from error
     finally:
         shutil.rmtree(tree, ignore_errors=True)
+        with suppress(OSError):
+            tree.parent.rmdir()  # stays when it holds a download to go on with
 
 
 def full() -> UserError:

@@ -68,10 +68,13 @@ def depmod(root: Path, release: str) -> None:
 
     Under both names of the folder, as distributions differ in where kmod looks below the root it is given.
     """
-    for here, there in (("lib", "usr/lib"), ("usr/lib", "lib")):
-        if (root / here / "modules").is_dir() and not (root / there).exists():
-            (root / there).parent.mkdir(exist_ok=True)
-            (root / there).symlink_to("usr/lib" if there == "lib" else "../lib")
+    for here, there, link in (
+        ("lib", "usr/lib", "../../lib/modules"),
+        ("usr/lib", "lib", "../usr/lib/modules"),
+    ):
+        if (root / here / "modules").is_dir() and not (root / there / "modules").exists():
+            (root / there).mkdir(parents=True, exist_ok=True)
+            (root / there / "modules").symlink_to(link)
     done = run("depmod", "-b", root, release)
     if done.returncode or not (root / "lib/modules" / release / "modules.dep").exists():
         raise UserError(f"depmod fails for the modules of {release}: {complaint(done.stderr)}")
