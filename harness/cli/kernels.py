@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,8 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     help="The kernels that cases can run on.\n\n"
-    "A kernel is `host`, a name of the catalogue such as `debian:6.12`, the path of a vmlinuz or of the tree in "
-    "which one was built, or a linux-image .deb.",
+    "A kernel is `host`, a name of the catalogue such as `debian:6.12`, the path of a vmlinuz or of the tree "
+    "in which one was built, or a linux-image .deb.",
 )
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Name or path of a kernel.")]
@@ -30,16 +30,17 @@ def list_kernels(as_json: Annotated[bool, typer.Option("--json", help="Print JSO
     from harness.kernels import HOST, catalogue, installed, resolve
 
     kept = {entry.name: entry for entry in installed()}
-    rows = [_row(name, kept.pop(name, None)) for name in catalogue() if name != HOST]
-    rows = [_host(resolve(HOST).release), *rows, *(_row(name, entry) for name, entry in kept.items())]
+    names = catalogue()
+    rows = [_row(name, kept.get(name)) for name in [*names, *(name for name in kept if name not in names)]]
+    rows[names.index(HOST)] |= {"state": "running", "release": resolve(HOST).release}
     if as_json:
         print(json.dumps(rows, indent=1))
         return
     to = console()
     for row in rows:
-        # Not a table: paths are for copying, however long, and every row stays on a line of its own.
-        size = f"{row['size'] / 2**20:6.0f} MiB" if row["size"] else " " * 10
-        line = f"{row['name']:12}  {row['state']:11}  {size}  {row['release'] or '':24}  {row['path'] or ''}"
+        # Not a table: paths are for copying, however long, and every kernel has a line of its own.
+        size = f"{row['size'] / 2**20:.0f} MiB" if row["size"] else ""
+        line = f"{row['name']:12} {row['state']:11} {size:>8} {row['release'] or '':24} {row['path'] or ''}"
         to.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
@@ -64,35 +65,15 @@ def remove(names: Names) -> None:
         print(f"removed {entry.name}: {entry.release}, {entry.size / 2**20:.0f} MiB")
 
 
-def _host(release: str) -> dict[str, str | int | None]:
-    return {
-        "name": "host",
-        "state": "runs now",
-        "release": release,
-        "label": "host",
-        "size": None,
-        "path": None,
-    }
-
-
-def _row(name: str, entry: Entry | None) -> dict[str, str | int | None]:
+def _row(name: str, entry: Entry | None) -> dict[str, Any]:
     from harness.kernels.store import folder
 
-    if entry is None:
-        return {
-            "name": name,
-            "state": "not fetched",
-            "release": None,
-            "label": None,
-            "size": None,
-            "path": None,
-        }
-    path = str(folder() / entry.label)
     return {
         "name": name,
-        "state": "here",
-        "release": entry.release,
-        "label": entry.label,
-        "size": entry.size,
-        "path": path,
+        "state": "fetched" if entry else "not fetched",
+        "release": entry.release if entry else None,
+        "size": entry.size if entry else None,
+        "path": str(folder() / entry.label) if entry else None,
+        "packages": entry.packages if entry else {},
+        "fetched": entry.fetched if entry else None,
     }

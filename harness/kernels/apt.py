@@ -7,9 +7,12 @@ apt.conf(5).
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UserError
@@ -55,7 +58,6 @@ UNTRUSTED = (
     "NO_PUBKEY",
     "EXPKEYSIG",
     "BADSIG",
-    "is not signed",
     "signatures were invalid",
     "couldn't be verified",
 )
@@ -84,7 +86,7 @@ class Apt:
         Raises UserError when the archive cannot be reached or is not signed by whom it should be.
         """
         done = run("apt-get", "-c", self._configuration, "-qq", "update")
-        if done.returncode and not any(sign in done.stderr for sign in GONE):
+        if done.returncode and (not _says(done.stderr, GONE) or _says(done.stderr, UNREACHABLE)):
             raise _error(done.stderr)
 
     def packages(self, names: Iterable[str]) -> list[Package]:
@@ -123,54 +125,73 @@ class Apt:
         return list(places.values())
 
     def _wait(self, command: list[str], folder: Path, total: int, progress: Callable[[str], None]) -> None:
-        process = subprocess.Popen(
-            [find("apt-get"), "-c", self._configuration, *command],
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-        told = _bytes_in(folder) * STEPS // max(total, 1)
-        try:
+        with self._started(command, folder) as process:
+            told = _step(folder, total)
             while True:
                 try:
                     stderr = process.communicate(timeout=1)[1]
                     break
                 except subprocess.TimeoutExpired:
-                    step = _bytes_in(folder) * STEPS // max(total, 1)
-                    if step > told:
+                    if _step(folder, total) > told:
+                        told = _step(folder, total)
                         progress(f"{human(_bytes_in(folder))} of {human(total)}")
-                    told = max(step, told)
-        finally:
-            # By SIGTERM apt gives the file in the making the time stamp without which it is not gone on with.
-            process.terminate()
-            process.wait()
         if process.returncode:
-            if any(sign in stderr for sign in DAMAGED):
+            if _says(stderr, DAMAGED):
                 for path in folder.iterdir():
                     path.unlink()
             raise _error(stderr)
+
+    @contextmanager
+    def _started(self, command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+        # The lock goes with apt: should we be killed, it goes on without us, and the next one has to wait.
+        with (self._work / "download.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            arguments = [find("apt-get"), "-c", str(self._configuration), *command]
+            with subprocess.Popen(
+                arguments,
+                cwd=folder,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                process_group=0,
+                pass_fds=[lock.fileno()],
+            ) as process:
+                try:
+                    yield process
+                finally:
+                    if process.poll() is None:
+                        # The group, as it is apt's methods that then give the file in the making the time
+                        # stamp of the one in the archive, without which it would be begun anew.
+                        os.killpg(process.pid, signal.SIGTERM)
+
+
+def _step(folder: Path, total: int) -> int:
+    return _bytes_in(folder) * STEPS // max(total, 1)
 
 
 def _bytes_in(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
+def _says(stderr: str, signs: Iterable[str]) -> bool:
+    return any(sign in stderr for sign in signs)
+
+
 def _error(stderr: str) -> UserError:
     line = complaint(stderr)
-    if any(sign in stderr for sign in NO_SPACE):
+    if _says(stderr, NO_SPACE):
         return full()
-    if any(sign in stderr for sign in UNTRUSTED):
-        return UserError(
-            f"the archive's signature does not hold ({line}): install debian-archive-keyring anew"
-        )
-    if any(sign in stderr for sign in DAMAGED):
+    if _says(stderr, DAMAGED):
         return UserError(f"the download was damaged and is thrown away ({line}): fetch again")
-    if any(sign in stderr for sign in UNREACHABLE):
+    if _says(stderr, UNREACHABLE):
         return UserError(
             f"the Debian archive cannot be reached ({line}): what was downloaded is kept, try again"
+        )
+    if _says(stderr, UNTRUSTED):
+        return UserError(
+            f"the archive's signature does not hold ({line}): install debian-archive-keyring anew"
         )
     return UserError(f"apt-get fails: {line}")

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UserError
@@ -45,19 +46,32 @@ def debian_kernel(name: str, series: str, progress: Progress) -> Entry:
     with locked(label, progress):
         entry = cached(label)
         if entry is None:
-            work = folder() / ".work" / label
-            entry = _fetch(name, series, work, progress)
-            shutil.rmtree(work, ignore_errors=True)
+            with _workshop(label) as work:
+                entry = _fetch(name, series, work, progress)
             progress(f"{name}: {entry.release} is ready, {human(entry.size)}")
     return entry
+
+
+@contextmanager
+def _workshop(label: str) -> Iterator[Path]:
+    """Give the folder for a fetch, which outlives a failure if there is a download in it to go on with."""
+    work = folder() / ".work" / label
+    done = False
+    try:
+        yield work
+        done = True
+    finally:
+        if done or not any((work / "debs").glob("*")):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _fetch(name: str, series: str, work: Path, progress: Progress) -> Entry:
     _check_architecture()
     main, security = _sites()
     for suites in SUITES[series]:
-        progress(f"{name}: reading the package lists of {', '.join(suites)} at {main.shown}")
-        apt = Apt(work, _stanzas(main, security, suites))
+        places = _places(main, security, suites)
+        progress(f"{name}: reading the package lists of {', '.join(places)} at {main.shown}")
+        apt = Apt(work, "".join(stanzas_for(site, [suite], "amd64") for suite, site in places.items()))
         apt.update()
         packages = _packages(apt, None if series == "sid" else series)
         if packages:
@@ -90,9 +104,10 @@ def _sites() -> tuple[Source, Source | None]:
     return main, archive(sources, security=True)
 
 
-def _stanzas(main: Source, security: Source | None, suites: Iterable[str]) -> str:
-    sites = [(security if suite.endswith("-security") else main, suite) for suite in suites]
-    return "".join(stanzas_for(site, [suite], "amd64") for site, suite in sites if site is not None)
+def _places(main: Source, security: Source | None, suites: Iterable[str]) -> dict[str, Source]:
+    """Return where each suite is; those of security updates are nowhere when apt has no source of them."""
+    sites = {suite: security if suite.endswith("-security") else main for suite in suites}
+    return {suite: site for suite, site in sites.items() if site is not None}
 
 
 def _packages(apt: Apt, series: str | None) -> list[Package]:

@@ -53,6 +53,10 @@ def _with_parts(path: Path) -> dict[Path, Package]:
     release = release_of(first.name)
     if release is None:
         raise UserError(f"{path} is the package {first.name}, no kernel (linux-image-RELEASE)")
+    if not first.name.startswith("linux-image-"):
+        raise UserError(
+            f"{path} is a part of a kernel: name linux-image-{release}.deb, with this one beside it"
+        )
     beside = {
         (package.name, package.version): file
         for file in sorted(path.parent.glob(f"linux-*-{release}*.deb"))
