@@ -194,4 +194,6 @@ def _error(stderr: str) -> UserError:
         return UserError(
             f"the archive's signature does not hold ({line}): install debian-archive-keyring anew"
         )
+    if _says(stderr, GONE):
+        return UserError(f"the archive lists what it does not have ({line}): try again when it is settled")
     return UserError(f"apt-get fails: {line}")

@@ -40,7 +40,7 @@ def resolve(name: str, progress: Progress = silent) -> Kernel:
         return Kernel(HOST, HOST, os.uname().release, None, None, None)
     if name in catalogue():
         return store.kept(debian_kernel(name, name.removeprefix(DEBIAN), progress), name)
-    path = Path(name).expanduser()
+    path = Path(name)
     if path.suffix == ".deb":
         return deb_kernel(name, path, progress)
     if "/" in name or path.exists():
@@ -68,7 +68,7 @@ def remove(name: str, progress: Progress = silent) -> store.Entry:
 
     Kernels outside the cache are never touched. Raises UserError when the cache has nothing of that name.
     """
-    whole = str(Path(name).expanduser().absolute())
+    whole = str(Path(name).absolute())
     entries = store.entries()
     entry = next((e for e in entries if name in (e.name, e.label) or whole == e.name), None)
     if entry is None:

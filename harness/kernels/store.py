@@ -56,7 +56,8 @@ class Entry:
 
 def folder() -> Path:
     """Return the folder of all kernels; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iodiff" / "kernels"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache.absolute() / "iodiff" / "kernels"
 
 
 def cached(label: str) -> Entry | None:

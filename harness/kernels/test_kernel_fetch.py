@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from harness.errors import UserError
 from harness.kernels import fetch, installed, module_missing, resolve
 from harness.kernels.apt import AS_ROOT, Apt
 from harness.kernels.kernel import Kernel
-from harness.kernels.store import folder
+from harness.kernels.store import folder, locked, publish, scratch
 from harness.kernels.testing import FAKE_DEPMOD, bzimage, deb, modules, tool, unpacked
 
 pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed")
@@ -169,6 +171,38 @@ def test_a_damaged_download_is_thrown_away(machine: Machine) -> None:
     )
     assert "the download was damaged and is thrown away" in refusal("debian:6.12")
     assert left() == []
+
+
+def test_a_package_that_only_the_lists_have(machine: Machine) -> None:
+    machine.offers_kernel()
+    machine.apt(download="echo 'E: Failed to fetch x  404  Not Found' >&2; exit 100")
+    assert refusal("debian:6.12").startswith(
+        "the archive lists what it does not have (Failed to fetch x  404"
+    )
+    assert left() == []
+
+
+def test_two_fetches_at_once_wait_for_each_other(machine: Machine) -> None:
+    machine.offers_kernel()
+    told: list[str] = []
+    with ThreadPoolExecutor() as pool, locked("debian-6.12", told.append):
+        waiting = threading.Event()
+
+        def tell(line: str) -> None:
+            told.append(line)
+            waiting.set()
+
+        second = pool.submit(resolve, "debian:6.12", tell)
+        assert waiting.wait(60)
+        assert told == ["waiting for another iodiff that is at work on debian-6.12"]
+        assert installed() == []
+        # As the first one leaves it.
+        with scratch("debian-6.12") as tree:
+            tree.rmdir()
+            unpacked(tree, RELEASE)
+            publish(tree, "debian:6.12", "debian-6.12", "")
+    assert second.result().release == RELEASE
+    assert len(told) == 1
 
 
 def test_an_interrupted_download_is_gone_on_with(machine: Machine) -> None:

@@ -149,6 +149,7 @@ def test_a_build_tree_is_mapped_anew_when_it_was_built_anew(tmp_path: Path) -> N
     kernel = resolve(str(tmp_path / "linux"), told.append)
     assert len(told) == 2
     assert [entry.label for entry in installed()] == [kernel.label]
+    assert remove(str(tmp_path / "linux")).release == RELEASE
 
 
 def test_a_build_tree_that_is_not_whole_is_refused(tmp_path: Path) -> None:
