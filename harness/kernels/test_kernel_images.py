@@ -198,15 +198,16 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_remove_touches_only_what_the_cache_knows(tmp_path: Path) -> None:
     image = unpacked(tmp_path / "x", RELEASE)
     label = resolve(str(image)).label
-    (folder() / "mine").mkdir()
-    (folder() / "mine/kernel.json").write_text("{}")
-    for name in ("mine", "host", "debian:6.12", "../..", str(tmp_path)):
+    for name, manifest in {"mine": "{}", "copy": (folder() / label / "kernel.json").read_text()}.items():
+        (folder() / name).mkdir()
+        (folder() / name / "kernel.json").write_text(manifest)
+    for name in ("mine", "copy", "host", "debian:6.12", "../..", str(tmp_path)):
         with pytest.raises(UserError, match=r"^no kernel "):
             remove(name)
     assert remove(str(image)).label == label
     assert cached(label) is None
     assert image.exists()
-    assert sorted(path.name for path in folder().iterdir()) == [".work", "mine"]
+    assert sorted(path.name for path in folder().iterdir()) == [".work", "copy", "mine"]
 
 
 def test_fetch_says_when_there_is_nothing_to_do(tmp_path: Path) -> None:
