@@ -136,7 +136,7 @@ class Apt:
                         told = _step(folder, total)
                         progress(f"{human(_bytes_in(folder))} of {human(total)}")
         if process.returncode:
-            if _says(stderr, DAMAGED):
+            if _says(stderr, (*DAMAGED, *NO_SPACE)):
                 for path in folder.iterdir():
                     path.unlink()
             raise _error(stderr)

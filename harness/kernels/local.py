@@ -48,7 +48,7 @@ def label_of(kind: str, path: Path) -> str:
     """Return the label of a kernel given by its path.
 
     >>> label_of("path", Path("/boot/vmlinuz-6.1.0 (new)"))
-    'path-vmlinuz-6.1.0-new-53eac84f'
+    'path-vmlinuz-6.1.0-new-542cdadc'
     """
     plain = re.sub(r"[^\w.+]+", "-", path.name, flags=re.ASCII).strip("-.")
     return f"{kind}-{plain}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"

@@ -164,12 +164,17 @@ def test_lists_that_cannot_be_read(machine: Machine, message: str, told: str) ->
     assert left() == []
 
 
-def test_a_damaged_download_is_thrown_away(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("E: x  Hash Sum mismatch", "the download was damaged and is thrown away"),
+        ("E: Write error - write (28: No space left on device)", "no space is left for kernels"),
+    ],
+)
+def test_a_download_of_no_use_is_thrown_away(machine: Machine, message: str, told: str) -> None:
     machine.offers_kernel()
-    machine.apt(
-        download=f'echo x > {IMAGE}_{VERSION}_amd64.deb; echo "E: x  Hash Sum mismatch" >&2; exit 100'
-    )
-    assert "the download was damaged and is thrown away" in refusal("debian:6.12")
+    machine.apt(download=f'echo x > {IMAGE}_{VERSION}_amd64.deb; echo "{message}" >&2; exit 100')
+    assert refusal("debian:6.12").startswith(told)
     assert left() == []
 
 

@@ -201,6 +201,7 @@ def test_remove_touches_only_what_the_cache_knows(tmp_path: Path) -> None:
     for name, manifest in {"mine": "{}", "copy": (folder() / label / "kernel.json").read_text()}.items():
         (folder() / name).mkdir()
         (folder() / name / "kernel.json").write_text(manifest)
+    assert [entry.label for entry in installed()] == [label]
     for name in ("mine", "copy", "host", "debian:6.12", "../..", str(tmp_path)):
         with pytest.raises(UserError, match=r"^no kernel "):
             remove(name)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from harness.kernels import sources
+from harness.kernels import kernel, local, packages, sources, tools
 from harness.kernels.packages import Package, choose, parse, parts
 from harness.kernels.sources import Source, archive, one_line, stanzas, stanzas_for
 
@@ -159,3 +161,10 @@ def test_other_suites_of_a_source_are_always_checked(tmp_path: Path, monkeypatch
     assert source.shown == "http://m.example/debian"
     (tmp_path / "none").touch()
     assert f"Signed-By: {tmp_path / 'none'}" in stanzas_for(source, ["sid"], "amd64")
+
+
+@pytest.mark.parametrize("module", [kernel, local, packages, tools])
+def test_the_examples_in_the_words(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
