@@ -3,7 +3,19 @@
 
 from __future__ import annotations
 
-from harness.kernels.catalogue import catalogue, resolve
+from harness.kernels.catalogue import catalogue, fetch, installed, remove, resolve
 from harness.kernels.kernel import HOST, Kernel, module_missing, modules_folder
+from harness.kernels.store import Entry
 
-__all__ = ["HOST", "Kernel", "catalogue", "module_missing", "modules_folder", "resolve"]
+__all__ = [
+    "HOST",
+    "Entry",
+    "Kernel",
+    "catalogue",
+    "fetch",
+    "installed",
+    "module_missing",
+    "modules_folder",
+    "remove",
+    "resolve",
+]

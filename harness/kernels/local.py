@@ -48,7 +48,7 @@ def label_of(kind: str, path: Path) -> str:
     """Return the label of a kernel given by its path.
 
     >>> label_of("path", Path("/boot/vmlinuz-6.1.0 (new)"))
-    'path-vmlinuz-6.1.0-new-53eac84f'
+    'path-vmlinuz-6.1.0-new-542cdadc'
     """
     plain = re.sub(r"[^\w.+]+", "-", path.name, flags=re.ASCII).strip("-.")
     return f"{kind}-{plain}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
@@ -68,17 +68,23 @@ def _unpacked(name: str, image: Path, progress: Progress) -> Kernel:
             f"{image} is of {release}, whose modules are nowhere above it: "
             f"put them in {image.parent / 'lib/modules' / release}"
         )
-    label = label_of("path", image)
     # Both names of the folder, as modprobe knows but one of them, and which depends on the distribution.
     folders = (root / "lib/modules" / release, root / "usr/lib/modules" / release)
     if all((folder / "modules.dep").exists() for folder in folders):
         configs = (root / "boot" / f"config-{release}", image.with_name("config"))
-        return Kernel(name, label, release, image, root, next((c for c in configs if c.exists()), None))
+        return Kernel(
+            name,
+            label_of("path", image),
+            release,
+            image,
+            root,
+            next((c for c in configs if c.exists()), None),
+        )
     folder = next(folder for folder in folders if folder.is_dir())
     files = {path.name: path for path in folder.iterdir() if path.name not in NOT_MODULES}
     files = {place: path for place, path in files.items() if not INDEX.match(place)}
     config = next((c for c in (root / "boot" / f"config-{release}", folder / "config") if c.exists()), None)
-    return _mapped(name, image, label, files, config, progress)
+    return _mapped(name, image, image, files, config, progress)
 
 
 def _build_tree_of(image: Path) -> Path | None:
@@ -97,7 +103,7 @@ def _built(name: str, tree: Path, progress: Progress) -> Kernel:
     files = {name: tree / name for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo")}
     files = {place: path for place, path in files.items() if path.exists()}
     files |= _built_modules(tree)
-    return _mapped(name, image, label_of("path", tree), files, tree / ".config", progress)
+    return _mapped(name, tree, image, files, tree / ".config", progress)
 
 
 def _built_modules(tree: Path) -> dict[str, Path]:
@@ -116,10 +122,10 @@ def _built_modules(tree: Path) -> dict[str, Path]:
 
 
 def _mapped(
-    name: str, image: Path, label: str, files: dict[str, Path], config: Path | None, progress: Progress
+    name: str, path: Path, image: Path, files: dict[str, Path], config: Path | None, progress: Progress
 ) -> Kernel:
-    """Return the kernel in the cache whose modules folder has `files`, by their places in it."""
-    release = image_release(image)
+    """Return the kernel of `path` in the cache, whose modules folder has `files` by their places in it."""
+    label, release = label_of("path", path), image_release(image)
     origin = digest([image, *_all_files(files.values()), *([config] if config else [])])
     with locked(label, progress):
         entry = cached(label)
@@ -127,12 +133,13 @@ def _mapped(
             progress(f"{name}: indexing the modules of {release}")
             with scratch(label) as tree:
                 _lay_out(tree, release, image, files, config)
-                entry = publish(tree, str(image), label, origin)
+                entry = publish(tree, str(path), label, origin)
     return kept(entry, name)
 
 
 def _all_files(paths: Iterable[Path]) -> list[Path]:
-    return [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+    files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
+    return [file for file in files if file.exists()]  # no links to nowhere
 
 
 def _lay_out(tree: Path, release: str, image: Path, files: dict[str, Path], config: Path | None) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,8 @@ class Entry:
 
 def folder() -> Path:
     """Return the folder of all kernels; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iodiff" / "kernels"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache.absolute() / "iodiff" / "kernels"
 
 
 def cached(label: str) -> Entry | None:
@@ -120,6 +121,8 @@ def scratch(label: str) -> Iterator[Path]:
         raise full() from error
     finally:
         shutil.rmtree(tree, ignore_errors=True)
+        with suppress(OSError):
+            tree.parent.rmdir()  # stays when it holds a download to go on with
 
 
 def full() -> UserError:

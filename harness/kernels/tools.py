@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -52,15 +53,17 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def complaint(stderr: str) -> str:
-    """Return the line of a tool's output that tells best why it failed.
+    """Return the line of a tool's output that tells best why it failed: apt's first error, else the first.
 
-    >>> complaint("dpkg-deb: error: unexpected end of file\\n")
+    >>> complaint("W: that\\nE: this\\nE: and more")
+    'this'
+    >>> complaint("dpkg-deb (subprocess): unexpected end of file\\ndpkg-deb: error: tar failed")
     'unexpected end of file'
     """
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E: ") or " error: " in line]
+    errors = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
     line = (errors or lines or ["it fails without a word"])[0]
-    return line.removeprefix("E: ").rsplit(" error: ", 1)[-1]
+    return re.sub(r"^[\w-]+( \(subprocess\))?: (error: |ERROR: )?", "", line) if not errors else line
 
 
 def depmod(root: Path, release: str) -> None:
@@ -68,10 +71,13 @@ def depmod(root: Path, release: str) -> None:
 
     Under both names of the folder, as distributions differ in where kmod looks below the root it is given.
     """
-    for here, there in (("lib", "usr/lib"), ("usr/lib", "lib")):
-        if (root / here / "modules").is_dir() and not (root / there).exists():
-            (root / there).parent.mkdir(exist_ok=True)
-            (root / there).symlink_to("usr/lib" if there == "lib" else "../lib")
+    for here, there, link in (
+        ("lib", "usr/lib", "../../lib/modules"),
+        ("usr/lib", "lib", "../usr/lib/modules"),
+    ):
+        if (root / here / "modules").is_dir() and not (root / there / "modules").exists():
+            (root / there).mkdir(parents=True, exist_ok=True)
+            (root / there / "modules").symlink_to(link)
     done = run("depmod", "-b", root, release)
     if done.returncode or not (root / "lib/modules" / release / "modules.dep").exists():
         raise UserError(f"depmod fails for the modules of {release}: {complaint(done.stderr)}")
