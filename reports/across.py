@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from statistics import median
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from reports.totals import GRAVEST_FIRST
 __all__ = ["NOTABLE", "Differences", "Disagreement", "EventRow", "Feature", "differences", "figure"]
 
 NOTABLE = 1.5
-"""Events of a kind are marked when a kernel has this many times those of the others, or one in so many.
+"""Events of a kind are marked when they are this many times those of the middle kernel, or one in so many.
 
 Timing alone moves them: the same workload meets other locks, merges and write-backs each time.
 """
@@ -60,11 +60,9 @@ class EventRow:
 
     @property
     def notable(self) -> tuple[str, ...]:
-        """For each kernel, how it stands out from the others (`2.3 times`, `only here`), or empty."""
-        return tuple(
-            _stands_out(value, [*self.values[:n], *self.values[n + 1 :]])
-            for n, value in enumerate(self.values)
-        )
+        """For each kernel, how it differs from the one in the middle (`2.3 times`, `none here`), or empty."""
+        known = [value for value in self.values if value is not None]
+        return tuple("" if value is None else _stands_out(value, median_low(known)) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -175,14 +173,12 @@ def _ratio(part: int, whole: int) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _stands_out(value: float | None, others: Sequence[float | None]) -> str:
-    known = [other for other in others if other is not None]
-    if value is None or not known:
+def _stands_out(value: float, usual: float) -> str:
+    if value == usual:
         return ""
-    usual = median(known)
-    if not usual or not value:
-        return "" if value == usual else "none here" if not value else "only here"
-    return f"{value / usual:.2g} times" if not 1 / NOTABLE < value / usual < NOTABLE else ""
+    if not value or not usual:
+        return "not everywhere" if value else "none here"
+    return "" if 1 / NOTABLE < value / usual < NOTABLE else f"{value / usual:.2g} times"
 
 
 def figure(value: float | None) -> str:

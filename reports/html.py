@@ -16,7 +16,7 @@ from markupsafe import Markup
 from harness.verdicts import Check, Verdict
 from reports import text
 from reports.across import NOTABLE, differences, figure
-from reports.describe import Fact, case_facts, kernel_facts, machine, run_facts
+from reports.describe import Fact, case_facts, run_facts
 from reports.difference import Row, align, place
 from reports.fio import FioRow, TaskRow, fio_rows, task_rows
 from reports.kernels import SIMULATED, Kernel
@@ -133,7 +133,6 @@ class Column:
 
     kernel: Kernel
     totals: Totals
-    facts: list[Fact]
 
 
 def html(run: Run, totals: Totals) -> str:
@@ -150,7 +149,7 @@ def html(run: Run, totals: Totals) -> str:
             conclusion=conclusion(run, totals),
             limits=LIMITS,
             facts=run_facts(run),
-            columns=[_column(run, kernel) for kernel in run.kernels],
+            columns=[Column(kernel, add_up(run.on(kernel))) for kernel in run.kernels],
             rows=matrix(run),
             holes=holes(run),
             differences=differences(run),
@@ -176,12 +175,6 @@ def _views(run: Run) -> list[CaseView]:
     limit = max(12, min(300, ROWS_IN_ALL // (3 * max(len(cases), 1))))
     points = max(50, min(MAX_POINTS, POINTS_IN_ALL // max(len(cases), 1)))
     return [CaseView(case, n, limit, points, run.name(case)) for n, case in enumerate(cases, 1)]
-
-
-def _column(run: Run, kernel: Kernel) -> Column:
-    cases = run.on(kernel)
-    facts = [*kernel_facts(run, kernel), ("Machine", machine({}, cases))]
-    return Column(kernel, add_up(cases), [fact for fact in facts if fact[1]])
 
 
 def _environment() -> Environment:

@@ -49,8 +49,10 @@ class Kernel:
 
     @property
     def place(self) -> str:
-        """Where it ran: `TCG guest`, or empty when it was no guest as far as is known."""
-        return f"{self.accelerator.upper()} guest".strip() if self.guest else ""
+        """Where it ran: `TCG guest`, `guest` when no more is known, `no guest`, `unknown`."""
+        if self.name == UNKNOWN:
+            return UNKNOWN
+        return "no guest" if self.name == "host" else f"{self.accelerator.upper()} guest".strip()
 
     @property
     def guest_in_words(self) -> str:
@@ -98,11 +100,14 @@ def _planned(entry: Any, facts: Mapping[str, Any]) -> Kernel:
 
 
 def recorded_kernels(manifests: Iterable[Mapping[str, Any] | None]) -> list[Kernel]:
-    """Return a kernel for each manifest, the same one for the same source and release."""
+    """Return a kernel for each manifest, the same one for the same source and release.
+
+    A case that was skipped has no manifest; its kernel is known only if all others have the same one.
+    """
     told = [mapping(manifest, "kernel") for manifest in manifests]
     names = [(plain(kernel.get("source")) or "host", plain(kernel.get("release"))) for kernel in told]
-    sources = [name for name, _ in set(names)]
-    return [
+    sources = [name for name, _ in {pair for pair, kernel in zip(names, told, strict=True) if kernel}]
+    found = [
         Kernel(
             name,
             _label(name, release if sources.count(name) > 1 else None),
@@ -110,8 +115,13 @@ def recorded_kernels(manifests: Iterable[Mapping[str, Any] | None]) -> list[Kern
             plain(kernel.get("version")) or "",
             plain(kernel.get("config_sha256")) or "",
         )
+        if kernel
+        else None
         for (name, release), kernel in zip(names, told, strict=True)
     ]
+    known = {kernel.label: kernel for kernel in found if kernel}
+    other = next(iter(known.values())) if len(known) == 1 else Kernel(UNKNOWN, UNKNOWN)
+    return [kernel or other for kernel in found]
 
 
 def _label(name: str, release: str | None) -> str:

@@ -87,11 +87,29 @@ def test_failed_write_leaves_nothing_behind(sample: Path, tmp_path: Path) -> Non
 
 def test_summary_has_the_documented_keys(sample: Path) -> None:
     summary = json.loads(written(sample)["summary.json"])
-    assert list(summary) == ["format", "run_id", "kernel", "started", "wall_s", "command", "cases"]
-    assert (summary["format"], summary["kernel"], summary["wall_s"]) == (1, "6.18.44", 72.5)
+    assert list(summary) == (
+        ["format", "run_id", "verdict", "interrupted", "started", "wall_s", "command", "kernels", "cases"]
+    )
+    assert (summary["format"], summary["verdict"], summary["wall_s"]) == (2, "FAIL", 72.5)
+    (kernel,) = summary["kernels"]
+    assert list(kernel) == (
+        [
+            "label",
+            "name",
+            "release",
+            "version",
+            "config_sha256",
+            "guest",
+            "wall_s",
+            "lost",
+            "verdicts",
+            "missing",
+        ]
+    )
     case = summary["cases"][1]
     assert list(case) == (
         [
+            "kernel",
             "id",
             "suite",
             "verdict",
@@ -104,6 +122,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "reasons",
             "wall_s",
             "judged_s",
+            "behaviours",
             "checks",
         ]
     )
@@ -153,7 +172,7 @@ def test_junit_has_the_shape_of_the_schema(sample: Path) -> None:
 def test_junit_tells_kernel_devices_evidence_and_reasons(sample: Path) -> None:
     root = ET.fromstring(written(sample)["junit.xml"])
     properties = {p.get("name"): p.get("value") for p in root.iter("property")}
-    assert properties["kernel"] == "6.18.44"
+    assert (properties["kernel"], properties["kernel.release"]) == ("host", "6.18.44")
     assert properties[f"devices.{CASES[0]}"] == "4 x 2 GiB, data raid1, metadata raid1"
     failure, error, skipped = (root.find(f".//{tag}") for tag in ("failure", "error", "skipped"))
     assert failure is not None

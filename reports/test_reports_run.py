@@ -70,6 +70,7 @@ def test_changed_bundle_is_refused(sample: Path) -> None:
         {"checks": None},
         {"verdict": "MAYBE"},
         {"events": "many"},
+        {"counts": {"trees released": "some"}},
         {"case": 5},
         {"timeline": {"t_s": [0, 1], "live_states": [1]}},
         {"timeline": {"t_s": [0], "live_states": [float("nan")]}},
