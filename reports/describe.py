@@ -30,7 +30,7 @@ def run_facts(run: Run) -> list[Fact]:
     """Return what ran, where and how; what is unknown is left out, so are kernels if there are several."""
     wall = duration(run.wall_s)
     facts = [
-        *(kernel_facts(run, run.kernels[0]) if len(run.kernels) == 1 else []),
+        *(kernel_facts(run, run.kernels[0]) if not run.several else []),
         ("Machine", machine(run.facts, run.cases)),
         ("Host", plain(run.facts.get("host")) or ""),
         ("Command", run.command),

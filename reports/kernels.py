@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reports.text import UNKNOWN, dig, duration, mapping, plain, size
@@ -28,7 +28,7 @@ class Kernel:
     release: str = UNKNOWN
     version: str = ""
     config_sha256: str = ""
-    guest: Mapping[str, Any] = field(default_factory=dict)
+    guest: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """`accelerator`, `cpus`, `memory_bytes`, `boot_s`; empty on the host."""
     wall_s: float | None = None
     """Time its cases took, boot included, s; None when unknown."""
@@ -68,6 +68,9 @@ class Kernel:
         return ", ".join([*words, f"booted in {duration(boot)}"] if boot is not None else words)
 
 
+_UNTOLD = Kernel(UNKNOWN, UNKNOWN)
+
+
 def planned_kernels(facts: Mapping[str, Any]) -> list[Kernel]:
     """Return the kernels of `run.json` in the order given; ValueError when they make no sense."""
     listed = facts.get("kernels")
@@ -100,30 +103,29 @@ def _planned(entry: Any, facts: Mapping[str, Any]) -> Kernel:
 
 
 def recorded_kernels(manifests: Iterable[Mapping[str, Any] | None]) -> list[Kernel]:
-    """Return a kernel for each manifest, the same one for the same source and release.
+    """Return a kernel for each manifest, the same one for the same source and build.
 
     A case that was skipped has no manifest; its kernel is known only if all others have the same one.
     """
-    told = [mapping(manifest, "kernel") for manifest in manifests]
-    names = [(plain(kernel.get("source")) or "host", plain(kernel.get("release"))) for kernel in told]
-    sources = [name for name, _ in {pair for pair, kernel in zip(names, told, strict=True) if kernel}]
-    found = [
-        Kernel(
-            name,
-            _label(name, release if sources.count(name) > 1 else None),
-            release or UNKNOWN,
-            plain(kernel.get("version")) or "",
-            plain(kernel.get("config_sha256")) or "",
-        )
-        if kernel
-        else None
-        for (name, release), kernel in zip(names, told, strict=True)
-    ]
-    known = {kernel.label: kernel for kernel in found if kernel}
-    other = next(iter(known.values())) if len(known) == 1 else Kernel(UNKNOWN, UNKNOWN)
-    return [kernel or other for kernel in found]
+    recorded = [_recorded(mapping(manifest, "kernel")) for manifest in manifests]
+    builds = [kernel for kernel in dict.fromkeys(recorded) if kernel != _UNTOLD]
+    labels = [kernel.label for kernel in builds]
+    distinct = {
+        kernel: kernel if labels.count(kernel.label) == 1 else replace(kernel, label=f"{kernel.label}-{n}")
+        for n, kernel in enumerate(builds, 1)
+    }
+    skipped_on = distinct[builds[0]] if len(builds) == 1 else _UNTOLD
+    return [distinct.get(kernel, skipped_on) for kernel in recorded]
 
 
-def _label(name: str, release: str | None) -> str:
-    label = name.rstrip("/").rpartition("/")[2].replace(":", "-")
-    return f"{label}-{release}" if release else label
+def _recorded(told: Mapping[str, Any]) -> Kernel:
+    if not told:
+        return _UNTOLD
+    name = plain(told.get("source")) or "host"
+    return Kernel(
+        name,
+        name.rstrip("/").rpartition("/")[2].replace(":", "-"),
+        plain(told.get("release")) or UNKNOWN,
+        plain(told.get("version")) or "",
+        plain(told.get("config_sha256")) or "",
+    )

@@ -31,7 +31,7 @@ def markdown(run: Run, totals: Totals) -> str:
         f"- {run.noun.capitalize()}s: {totals.cases_in_words}",
         "",
         *_compared(run, totals),
-        *(across_kernels(run) if len(run.kernels) > 1 else _cases(run)),
+        *(across_kernels(run) if run.several else _cases(run)),
         *_holes(run),
         *_skipped(run),
     ]

@@ -112,13 +112,18 @@ class Run:
         return [case for case in self.cases if case.kernel.label == kernel.label]
 
     @property
+    def several(self) -> bool:
+        """Whether there is more than one kernel."""
+        return len(self.kernels) > 1
+
+    @property
     def noun(self) -> str:
         """What a case on one of the kernels is to be called."""
-        return "result" if len(self.kernels) > 1 else "case"
+        return "result" if self.several else "case"
 
     def name(self, case: CaseResult) -> str:
         """Such as `SUITE/NAME`, and the kernel when there are several."""
-        return f"{case.id} on {case.kernel.label}" if len(self.kernels) > 1 else case.id
+        return f"{case.id} on {case.kernel.label}" if self.several else case.id
 
     @property
     def interrupted(self) -> bool:

@@ -35,13 +35,13 @@ def print_summary(run: Run, console: Console) -> None:
     """
     totals = add_up(run.cases)
     if run.cases:
-        console.print(_matrix_table(run) if len(run.kernels) > 1 else _case_table(run))
+        console.print(_matrix_table(run) if run.several else _case_table(run))
     for case in run.cases:
         if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED) and not case.missing:
             _print_problem(run, case, console)
     _print_holes(run, console)
     _print_skipped(run, console)
-    if len(run.kernels) > 1:
+    if run.several:
         _print_kernels(run, console)
     console.print()
     console.print(_totals_table(run, totals))
@@ -68,14 +68,14 @@ def _case_table(run: Run) -> Table:
 
 def _matrix_table(run: Run) -> Table:
     table = _bare_table()
-    suites = {case.verdict.suite for case in run.cases}
-    table.add_column(_plain(suites.copy().pop()) if len(suites) == 1 else "Case", overflow="fold")
+    suites = sorted({case.verdict.suite for case in run.cases})
+    common = suites[0] if len(suites) == 1 else ""
+    table.add_column(_plain(common or "Case"), overflow="fold")
     for kernel in run.kernels:
         # Broken at the dash: five kernels and the names of the cases fit 80 columns.
         table.add_column(Text(printable(kernel.label).replace("-", "\n", 1), overflow="fold"), min_width=9)
     for row in matrix(run):
-        name = row.case.removeprefix(f"{row.case.partition('/')[0]}/") if len(suites) == 1 else row.case
-        table.add_row(_plain(name), *(_cell(cell) for cell in row.cells))
+        table.add_row(_plain(row.case.removeprefix(f"{common}/")), *(_cell(cell) for cell in row.cells))
     return table
 
 
@@ -89,7 +89,7 @@ def _cell(cell: Cell) -> Text:
 
 def _print_holes(run: Run, console: Console) -> None:
     for hole in holes(run):
-        where = f" on {hole.kernel.label}" if len(run.kernels) > 1 else ""
+        where = f" on {hole.kernel.label}" if run.several else ""
         what = f"{plural(len(hole.cases), 'case')} without a record{where}"
         console.print()
         console.print(Text.assemble(_verdict(Verdict.UNDECIDED), "  ", _plain(f"{what}: {hole.reason}")))
@@ -104,11 +104,12 @@ def _print_kernels(run: Run, console: Console) -> None:
         table.add_row(*(_plain(text) for text in _kernel_cells(run, kernel)))
     console.print()
     console.print(table)
-    console.print()
-    for line in _in_lines(differences(run)):
-        _print_indented(console, f"- {line}", by=0)
-    if any(kernel.simulated for kernel in run.kernels):
-        _print_indented(console, SIMULATED, by=0)
+    lines = [f"- {line}" for line in _in_lines(differences(run))]
+    lines += [SIMULATED] if any(kernel.simulated for kernel in run.kernels) else []
+    if lines:
+        console.print()
+    for line in lines:
+        _print_indented(console, line, by=0)
 
 
 def _kernel_cells(run: Run, kernel: Kernel) -> list[str]:
@@ -178,7 +179,7 @@ def _totals_table(run: Run, totals: Totals) -> Table:
             "largest checkpoint", _plain(f"{count(mark.live_states)} live states, {mark.name} in {case}")
         )
     table.add_row(f"{run.noun}s", f"{totals.cases_in_words}, in {duration(run.wall_s)}")
-    if len(run.kernels) == 1:
+    if not run.several:
         table.add_row("kernel", _plain(_kernel(run.kernels[0])))
     report = run.path / "report.html"
     if report.is_file():

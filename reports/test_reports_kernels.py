@@ -183,8 +183,20 @@ def test_loose_bundles_of_one_source_and_two_releases_are_two_kernels(tmp_path: 
     for n, release in enumerate(("6.18.1", "6.18.2", "6.18.2")):
         record(tmp_path / str(n), manifest(A, kernel={"release": release, "source": "host"}))
     run = load_run(tmp_path)
-    assert [k.label for k in run.kernels] == ["host-6.18.1", "host-6.18.2"]
+    assert [(k.label, k.release) for k in run.kernels] == [("host-1", "6.18.1"), ("host-2", "6.18.2")]
     assert [len(row.cells[1].cases) for row in matrix(run)] == [2]
+
+
+def test_loose_bundles_of_two_builds_of_one_name_are_two_kernels(tmp_path: Path) -> None:
+    for n, source in enumerate(("/a/vmlinuz", "/b/vmlinuz")):
+        record(tmp_path / str(n), manifest(A, kernel={"release": "6.18.1", "source": source}))
+    assert [k.label for k in load_run(tmp_path).kernels] == ["vmlinuz-1", "vmlinuz-2"]
+
+
+def test_skipped_loose_case_is_of_the_only_kernel(tmp_path: Path) -> None:
+    record(tmp_path / "a", manifest(A))
+    judge(tmp_path / "c", verdict_of(C, Verdict.SKIP, reasons=("no raid1c4",)))
+    assert [k.label for k in load_run(tmp_path).kernels] == ["host"]
 
 
 def test_summary_has_kernels_and_a_kernel_for_each_case(across: Path) -> None:

@@ -169,8 +169,7 @@ def _undecided(run: Run, totals: Totals) -> str:
 
 
 def _kernels(run: Run) -> str:
-    several = len(run.kernels) > 1
-    return f"{len(run.kernels)} kernels" if several else f"kernel {run.kernels[0].release}"
+    return f"{len(run.kernels)} kernels" if run.several else f"kernel {run.kernels[0].release}"
 
 
 def _cases(number: int, run: Run) -> str:
