@@ -128,8 +128,18 @@ def test_kernel_that_never_booted_is_a_column_of_holes(tmp_path: Path) -> None:
     never = guest("debian:5.10", (A,), release=None, guest=None, wall_s=None, lost="never booted")
     write_run(tmp_path, (A,), kernels=[kernel("host", (A,)), never])
     assert words(tmp_path) == [["PASS", "hole"]]
-    page = " ".join(Page(written(tmp_path)["report.html"]).text)
-    assert "the guest was lost: never booted" in page
+    page = written(tmp_path)["report.html"]
+    assert "the guest was lost: never booted" in " ".join(Page(page).text)
+
+
+@pytest.mark.parametrize("names", [["debian:5.10"], ["host", "debian:5.10"]])
+def test_table_of_cases_has_its_holes(tmp_path: Path, names: list[str]) -> None:
+    one(tmp_path, names[0], A)
+    kernels = [guest(name, (A, B), lost=LOST) for name in names]
+    page = written(write_run(tmp_path, (A, B), kernels=kernels))["report.html"]
+    assert page.count('<tr data-verdict="PASS">') == 1
+    assert page.count("no record</td></tr>") == page.count('<tr data-verdict="UNDECIDED">')
+    assert page.count('<tr data-verdict="UNDECIDED">') == 2 * len(names) - 1
 
 
 def test_release_is_taken_from_the_records_when_the_run_does_not_say(tmp_path: Path) -> None:
