@@ -134,9 +134,9 @@ class Bundle:
         """Read one of the bundle's text files."""
         return (self.path / name).read_text()
 
-    def table(self, name: str) -> Table:
-        """Read one of the bundle's tables."""
-        return read_table(self.path / name)
+    def table(self, name: str, *columns: str) -> Table:
+        """Read one of the bundle's tables, or only some of its columns."""
+        return read_table(self.path / name, *columns)
 
     def amended(self, texts: Mapping[str, str], facts: Mapping[str, Any]) -> Bundle:
         """Add text files and facts, and return the bundle under its new manifest."""
@@ -173,12 +173,12 @@ def write_table(path: Path, table: Table) -> None:
                 np.lib.format.write_array(f, _differences(column), allow_pickle=False)
 
 
-def read_table(path: Path) -> Table:
-    """Read what `write_table` wrote."""
+def read_table(path: Path, *columns: str) -> Table:
+    """Read what `write_table` wrote, or only the columns named; KeyError when there is no such column."""
     with np.load(path, allow_pickle=False) as archive:
+        names = [f"d:{column}" for column in columns] or archive.files
         return {
-            name.removeprefix("d:"): np.cumsum(archive[name], dtype=archive[name].dtype)
-            for name in archive.files
+            name.removeprefix("d:"): np.cumsum(column := archive[name], dtype=column.dtype) for name in names
         }
 
 

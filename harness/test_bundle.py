@@ -69,6 +69,13 @@ def test_tables_of_every_integer_come_back(tmp_path: Path, kind: str) -> None:
         assert back[name].tolist() == column.tolist()
 
 
+def test_single_columns_are_read_alone(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.npz", {"a": np.array([1, 2]), "b": np.array([3, 3])})
+    assert {name: c.tolist() for name, c in read_table(tmp_path / "t.npz", "b").items()} == {"b": [3, 3]}
+    with pytest.raises(KeyError):
+        read_table(tmp_path / "t.npz", "c")
+
+
 def test_the_greatest_offset_comes_back(tmp_path: Path) -> None:
     last = 2**64 - 1
     write_table(tmp_path / "t.npz", {"end": np.array([4095, last, 0, last], "u8")})

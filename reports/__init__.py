@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from reports.run import CaseResult, Run, load_run
+from reports.load import load_run
+from reports.run import CaseResult, Run
 from reports.terminal import print_summary
 from reports.write import write_all
 

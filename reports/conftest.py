@@ -131,14 +131,21 @@ def verdict_of(case: str, verdict: Verdict, checks: Sequence[Check] = (), **more
     )
 
 
+def kernel(name: str, cases: Sequence[str], **changes: Any) -> dict[str, Any]:
+    """An entry of `kernels` in run.json."""
+    label = name.replace(":", "-")
+    facts = {"name": name, "label": label, "release": None, "version": None, "config_sha256": None}
+    return {**facts, "guest": None, "wall_s": 72.5, "lost": None, "cases": list(cases), **changes}
+
+
 def write_run(folder: Path, cases: Sequence[str], **changes: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     facts = {
-        "format": 1,
+        "format": 2,
         "run_id": "20261120-101500-ab12",
         "started": "2026-11-20T10:15:00Z",
         "command": "./iodiff run --group quick",
-        "kernel": KERNEL,
+        "kernels": [kernel("host", cases, release=KERNEL)],
         "machine": {"cpus": 2, "memory_bytes": 8 << 30, "arch": "x86_64", "virtual": "kvm"},
         "host": "testhost",
         "wall_s": 72.5,
@@ -175,7 +182,7 @@ def sample(tmp_path: Path) -> Path:
 
 def build_sample(root: Path) -> Path:
     passed, failed, undecided, skipped, hostile = CASES
-    folder = {case: root / case.partition("/")[2] for case in CASES}
+    folder = {case: root / "host" / case.partition("/")[2] for case in CASES}
     record(folder[passed], manifest(passed))
     checks = [
         Check.of("operations", 862_981, 0, detail="set, clear, convert"),

@@ -3,25 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reports.kernels import Kernel
 from reports.run import CaseResult, Run
 from reports.text import UNKNOWN, count, dig, duration, mapping, plain, size
 
-__all__ = ["Fact", "case_facts", "devices", "machine", "run_facts", "seeds", "tools"]
+__all__ = [
+    "Fact",
+    "case_facts",
+    "devices",
+    "kernel_facts",
+    "kernel_name",
+    "machine",
+    "run_facts",
+    "seeds",
+    "tools",
+]
 
 Fact = tuple[str, str]
 """Label and value."""
 
 
 def run_facts(run: Run) -> list[Fact]:
-    """Return what ran, where and how; what is unknown is left out."""
+    """Return what ran, where and how; what is unknown is left out, so are kernels if there are several."""
     wall = duration(run.wall_s)
     facts = [
-        ("Kernel", run.kernel),
-        ("Build", "; ".join(_unique(dig(case.manifest, "kernel", "version") for case in run.cases))),
-        ("Machine", machine(run)),
+        *(kernel_facts(run, run.kernels[0]) if not run.several else []),
+        ("Machine", machine(run.facts, run.cases)),
         ("Host", plain(run.facts.get("host")) or ""),
         ("Command", run.command),
         ("Seed", seeds(run)),
@@ -29,9 +39,26 @@ def run_facts(run: Run) -> list[Fact]:
         ("Suites", _listed(run.facts.get("suites"))),
         ("Work directory on", plain(run.facts.get("work_fs")) or ""),
         ("Started", f"{run.started}, took {wall}" if run.started else f"took {wall}"),
-        ("Tools", ", ".join(_tool(name, version) for name, version in tools(run).items())),
+        ("Tools", ", ".join(_tool(name, version) for name, version in tools(run.cases).items())),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def kernel_facts(run: Run, kernel: Kernel) -> list[Fact]:
+    """Return what one of the run's kernels is and how its guest went; what is unknown is left out."""
+    builds = _unique(dig(case.manifest, "kernel", "version") for case in run.on(kernel))
+    facts = [
+        ("Kernel", kernel_name(kernel)),
+        ("Build", kernel.version or "; ".join(builds)),
+        ("Guest", kernel.guest_in_words),
+        ("Guest lost", kernel.lost),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def kernel_name(kernel: Kernel) -> str:
+    """Such as `6.12.117+deb12-amd64 (debian:6.12)`; the release alone on the host."""
+    return kernel.release if kernel.name == "host" else f"{kernel.release} ({kernel.name})"
 
 
 def case_facts(case: CaseResult) -> list[Fact]:
@@ -40,7 +67,8 @@ def case_facts(case: CaseResult) -> list[Fact]:
         return []
     capture = dig(case.manifest, "capture")
     facts = [
-        ("Kernel", case.kernel or UNKNOWN),
+        ("Kernel", kernel_name(case.kernel)),
+        ("Guest", case.kernel.guest_in_words),
         ("Devices", devices(case.manifest)),
         ("mkfs.btrfs options", _words(dig(case.manifest, "devices", "mkfs_options"))),
         ("Mount options", _words(dig(case.manifest, "devices", "mount_options")) or "defaults"),
@@ -67,9 +95,9 @@ def devices(manifest: Mapping[str, Any] | None) -> str:
     )
 
 
-def machine(run: Run) -> str:
-    """CPUs, memory, architecture, hypervisor; empty when unknown."""
-    told = [run.facts.get("machine"), *(dig(case.manifest, "machine") for case in run.cases)]
+def machine(run_facts: Mapping[str, Any], cases: Sequence[CaseResult]) -> str:
+    """CPUs, memory, architecture, hypervisor, as `run.json` or else a case says; empty when unknown."""
+    told = [run_facts.get("machine"), *(dig(case.manifest, "machine") for case in cases)]
     facts = next((facts for facts in told if isinstance(facts, Mapping)), None)
     if facts is None:
         return next((name for name in told if isinstance(name, str)), "")
@@ -87,10 +115,10 @@ def seeds(run: Run) -> str:
     return str(told) if told is not None else ", ".join(_unique(str(case.verdict.seed) for case in run.cases))
 
 
-def tools(run: Run) -> dict[str, str]:
-    """Versions of the tools by name, over all cases."""
+def tools(cases: Sequence[CaseResult]) -> dict[str, str]:
+    """Versions of the tools by name, over all these cases."""
     found: dict[str, str] = {}
-    for case in run.cases:
+    for case in cases:
         found.update({str(k): str(v) for k, v in mapping(case.manifest, "tools").items()})
     return found
 

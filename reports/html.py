@@ -15,19 +15,26 @@ from markupsafe import Markup
 
 from harness.verdicts import Check, Verdict
 from reports import text
+from reports.across import NOTABLE, differences, figure
 from reports.describe import Fact, case_facts, run_facts
 from reports.difference import Row, align, place
 from reports.fio import FioRow, TaskRow, fio_rows, task_rows
+from reports.kernels import SIMULATED, Kernel
+from reports.matrix import holes, matrix
 from reports.plots import SERIES_COLOURS, operations_plot, series_order, states_plot
-from reports.record import Checkpoint, Excerpt, checkpoints, dmesg, excerpt, steps
+from reports.record import Checkpoint, Excerpt, checkpoints, console, dmesg, excerpt, steps, tail
 from reports.run import CaseResult, Run
-from reports.totals import LIMITS, Totals, conclusion
+from reports.text import dig
+from reports.timeline import MAX_POINTS
+from reports.totals import LIMITS, Totals, add_up, conclusion
 
 __all__ = ["html"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 ROWS_IN_ALL = 6000
 """Rows of steps, log lines and checkpoints on the page, shared by its cases: this bounds its size."""
+POINTS_IN_ALL = 12_000
+"""Steps of the curves on the page, shared likewise."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,10 @@ class CaseView:
     number: int
     limit: int
     """Rows to show of anything that can be long."""
+    points: int
+    """Steps of each curve."""
+    name: str
+    """What to call it: with its kernel, when there are several."""
 
     @property
     def anchor(self) -> str:
@@ -70,6 +81,11 @@ class CaseView:
         return excerpt(dmesg(self.case.bundle) if self.case.bundle else [], self.limit)
 
     @property
+    def console(self) -> Excerpt:
+        """The end of what the guest said on its console."""
+        return tail(console(self.case.bundle) if self.case.bundle else [], self.limit)
+
+    @property
     def fio(self) -> Excerpt:
         """fio's figures."""
         rows: list[FioRow] = fio_rows(self.case.bundle) if self.case.bundle else []
@@ -84,12 +100,14 @@ class CaseView:
     @property
     def operations_plot(self) -> Markup | None:
         """Operations over time, if the judge left a series."""
-        return operations_plot(self.case.timeline) if self.case.timeline.ops else None
+        return operations_plot(self.case.timeline, self.points) if self.case.timeline.ops else None
 
     @property
     def states_plot(self) -> Markup | None:
         """Live states over time, if the judge left a series."""
-        return states_plot(self.case.timeline) if len(self.case.timeline.live_states) else None
+        if not len(self.case.timeline.live_states):
+            return None
+        return states_plot(self.case.timeline, self.points)
 
     @property
     def legend(self) -> list[tuple[int, str, int]]:
@@ -109,10 +127,17 @@ class Risk:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Column:
+    """The head of a kernel's column."""
+
+    kernel: Kernel
+    totals: Totals
+
+
 def html(run: Run, totals: Totals) -> str:
     """Return the content of `report.html`."""
-    limit = max(12, min(300, ROWS_IN_ALL // (3 * max(len(run.cases), 1))))
-    views = [CaseView(case, number, limit) for number, case in enumerate(run.cases, 1)]
+    views = _views(run)
     script = (TEMPLATES / "page.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
@@ -124,7 +149,15 @@ def html(run: Run, totals: Totals) -> str:
             conclusion=conclusion(run, totals),
             limits=LIMITS,
             facts=run_facts(run),
-            risks=_risks(views, totals),
+            columns=[Column(kernel, add_up(run.on(kernel))) for kernel in run.kernels],
+            rows=matrix(run),
+            holes=holes(run),
+            differences=differences(run),
+            anchors={view.case.folder: view.anchor for view in views},
+            missing=Verdict.UNDECIDED,
+            notable=NOTABLE,
+            simulated=SIMULATED if any(kernel.simulated for kernel in run.kernels) else "",
+            risks=_risks(run, views, totals),
             counts=_counts(run),
             views=views,
             attention=[
@@ -135,6 +168,13 @@ def html(run: Run, totals: Totals) -> str:
             script_digest=f"sha256-{digest}",
         )
     )
+
+
+def _views(run: Run) -> list[CaseView]:
+    cases = [case for case in run.cases if not case.missing]
+    limit = max(12, min(300, ROWS_IN_ALL // (3 * max(len(cases), 1))))
+    points = max(50, min(MAX_POINTS, POINTS_IN_ALL // max(len(cases), 1)))
+    return [CaseView(case, n, limit, points, run.name(case)) for n, case in enumerate(cases, 1)]
 
 
 def _environment() -> Environment:
@@ -149,6 +189,7 @@ def _environment() -> Environment:
         environment.filters[name] = getattr(text, name)
     environment.filters["sides"] = _sides
     environment.filters["place"] = place
+    environment.filters["figure"] = figure
     # Bundles are not ours: what does not print is spelled out wherever a value is written.
     environment.finalize = lambda value: text.printable(value) if type(value) is str else value
     return environment
@@ -159,13 +200,17 @@ def _sides(check: Check) -> list[Row]:
     return align(difference.model, difference.kernel) if difference else []
 
 
-def _risks(views: list[CaseView], totals: Totals) -> list[Risk]:
-    recorded = [view.case for view in views if view.case.bundle]
-    walks = [(view.case.id, walk) for view in views for walk in view.all_checkpoints]
-    broken = [case.id for case in recorded if case.manifest and case.manifest.get("error")]
+def _risks(run: Run, views: list[CaseView], totals: Totals) -> list[Risk]:
+    recorded = [view for view in views if view.case.bundle]
+    walks = [(view.name, walk) for view in views for walk in view.all_checkpoints]
+    broken = [view.name for view in recorded if dig(view.case.manifest, "error")]
+    absent = [run.name(case) for case in run.cases if not case.bundle]
+    lost_guests = [f"{kernel.name}: {kernel.lost}" for kernel in run.kernels if kernel.lost]
     checks = [check for view in views for check in view.case.verdict.checks]
     invalid = [f"{walk.name} in {case}: {walk.reason}" for case, walk in walks if not walk.valid]
     causes = [f"{name} {number:,}" for name, number in totals.lost_reasons.items()]
+    with_guest = sum(bool(kernel.guest or kernel.lost) for kernel in run.kernels)
+    guests = text.plural(with_guest, "guest") if with_guest else ""
     return [
         Risk(
             "Events lost while recording", totals.lost, text.plural(totals.events, "event"), ", ".join(causes)
@@ -189,10 +234,11 @@ def _risks(views: list[CaseView], totals: Totals) -> list[Risk]:
         ),
         Risk(
             "Cases without a record",
-            len(views) - len(recorded),
-            text.plural(len(views), "case"),
-            ", ".join(view.case.id for view in views if not view.case.bundle),
+            len(absent),
+            text.plural(len(run.cases), run.noun),
+            ", ".join(absent),
         ),
+        *([Risk("Guests lost", len(lost_guests), guests, "; ".join(lost_guests))] if guests else []),
     ]
 
 
@@ -200,6 +246,6 @@ def _counts(run: Run) -> list[tuple[str, int, int]]:
     """What the judge counted besides its checks: name, sum, and in how many cases."""
     sums, cases = Counter[str](), Counter[str]()
     for case in run.cases:
-        sums.update(case.verdict.counts)
-        cases.update(case.verdict.counts.keys())
+        sums.update(case.counts)
+        cases.update(case.counts.keys())
     return [(name, number, cases[name]) for name, number in sums.items()]

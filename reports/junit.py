@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""JUnit XML in the shape of the `junit-10` schema: a testsuite a suite, a testcase a case.
+"""JUnit XML in the shape of the `junit-10` schema: a testsuite for each kernel and suite, a testcase a case.
 
 FAIL is a failure, UNDECIDED an error (the test could not do its work), SKIP is skipped.
 """
@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 from harness.verdicts import CaseVerdict, Verdict
 from reports.describe import devices, machine, tools
 from reports.difference import as_diff, place
+from reports.kernels import Kernel
 from reports.run import CaseResult, Run
 from reports.text import plain, printable
 
@@ -24,16 +25,17 @@ _ELEMENT = {Verdict.FAIL: "failure", Verdict.UNDECIDED: "error", Verdict.SKIP: "
 def junit_xml(run: Run) -> str:
     """Return the content of `junit.xml`."""
     root = ET.Element("testsuites", {"name": "iodiff", "time": _seconds(run.cases), **_counts(run.cases)})
-    suites = dict.fromkeys(case.verdict.suite for case in run.cases)
-    for suite in suites:
-        _add_suite(root, run, suite, [case for case in run.cases if case.verdict.suite == suite])
+    for kernel in run.kernels:
+        cases = run.on(kernel)
+        for suite in dict.fromkeys(case.verdict.suite for case in cases):
+            _add_suite(root, run, kernel, [case for case in cases if case.verdict.suite == suite])
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _add_suite(root: ET.Element, run: Run, name: str, cases: Sequence[CaseResult]) -> None:
+def _add_suite(root: ET.Element, run: Run, kernel: Kernel, cases: Sequence[CaseResult]) -> None:
     attributes = {
-        "name": printable(name),
+        "name": printable(f"{cases[0].verdict.suite} on {kernel.label}"),
         **_counts(cases),
         "skipped": str(_number(cases, Verdict.SKIP)),
         "time": _seconds(cases),
@@ -42,20 +44,24 @@ def _add_suite(root: ET.Element, run: Run, name: str, cases: Sequence[CaseResult
     }
     suite = ET.SubElement(root, "testsuite", attributes)
     properties = ET.SubElement(suite, "properties")
-    for key, value in _properties(run, cases):
+    for key, value in _properties(run, kernel, cases):
         ET.SubElement(properties, "property", name=printable(key), value=printable(value))
     for case in cases:
         _add_case(suite, case)
 
 
-def _properties(run: Run, cases: Sequence[CaseResult]) -> list[tuple[str, str]]:
+def _properties(run: Run, kernel: Kernel, cases: Sequence[CaseResult]) -> list[tuple[str, str]]:
     facts = [
         ("run_id", run.run_id),
-        ("kernel", run.kernel),
-        ("machine", machine(run)),
+        ("kernel", kernel.name),
+        ("kernel.release", kernel.release),
+        ("kernel.version", kernel.version),
+        ("kernel.accelerator", kernel.accelerator or "none"),
+        ("machine", machine({} if kernel.guest else run.facts, cases)),
         ("command", run.command),
     ]
-    facts += [(f"tool.{name}", version) for name, version in tools(run).items()]
+    facts += [("kernel.lost", kernel.lost)] if kernel.lost else []
+    facts += [(f"tool.{name}", version) for name, version in tools(cases).items()]
     return facts + [(f"devices.{case.id}", devices(case.manifest)) for case in cases if case.manifest]
 
 
@@ -66,7 +72,7 @@ def _add_case(suite: ET.Element, case: CaseResult) -> None:
         suite,
         "testcase",
         name=printable(name),
-        classname=printable(verdict.suite),
+        classname=printable(f"{case.kernel.label}.{verdict.suite}"),
         time=f"{case.wall_s:.3f}",
     )
     if kind := _ELEMENT.get(verdict.verdict):

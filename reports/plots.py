@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from reports.text import count, printable, short
-from reports.timeline import Mark, Series, Timeline
+from reports.timeline import MAX_POINTS, Mark, Series, Timeline
 
 __all__ = ["SERIES_COLOURS", "nice_ticks", "operations_plot", "series_order", "states_plot"]
 
@@ -40,9 +40,9 @@ class Axes:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / self.y_max, 1)
 
 
-def operations_plot(timeline: Timeline) -> Markup:
-    """Operations per second over time, one area a kind, stacked."""
-    thin = timeline.thinned()
+def operations_plot(timeline: Timeline, points: int = MAX_POINTS) -> Markup:
+    """Operations per second over time, one area a kind, stacked, each of at most `points` steps."""
+    thin = timeline.thinned(points)
     names = series_order(timeline)
     rates = [thin.ops[name] / thin.width_s for name in names]
     stacked = np.cumsum(rates, axis=0) if rates else np.zeros((1, 1))
@@ -59,9 +59,9 @@ def operations_plot(timeline: Timeline) -> Markup:
     return _svg(label, axes, "operations per second", areas)
 
 
-def states_plot(timeline: Timeline) -> Markup:
+def states_plot(timeline: Timeline, points: int = MAX_POINTS) -> Markup:
     """Live extent states over time, with the checkpoints numbered as in the checkpoint table."""
-    thin = timeline.thinned()
+    thin = timeline.thinned(points)
     heights = [*thin.live_states, *(mark.live_states for mark in thin.checkpoints)]
     peak = float(max(heights, default=0))
     axes = Axes(max(thin.end_s, 1e-9), nice_ticks(peak)[-1])

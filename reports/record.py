@@ -11,7 +11,7 @@ from typing import Any
 from harness.bundle import Bundle
 from reports.text import UNKNOWN
 
-__all__ = ["Checkpoint", "Excerpt", "Step", "checkpoints", "dmesg", "excerpt", "steps"]
+__all__ = ["Checkpoint", "Excerpt", "Step", "checkpoints", "console", "dmesg", "excerpt", "steps", "tail"]
 
 WIDEST = 240
 """Longer lines are cut in reports; the bundle keeps them whole."""
@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The first of many rows."""
+    """Some of many rows: the first, or the last."""
 
     rows: list[Any]
     total: int
@@ -59,6 +59,11 @@ def excerpt(rows: list[Any], limit: int) -> Excerpt:
     return Excerpt(rows[:limit], len(rows))
 
 
+def tail(rows: list[Any], limit: int) -> Excerpt:
+    """Keep the last `limit` rows."""
+    return Excerpt(rows[-limit:], len(rows))
+
+
 def checkpoints(bundle: Bundle) -> list[Checkpoint]:
     """Return the checkpoints in the order in which they were taken."""
     return [_checkpoint(entry) for entry in _entries(bundle, "checkpoints.json")]
@@ -71,7 +76,16 @@ def steps(bundle: Bundle) -> list[Step]:
 
 def dmesg(bundle: Bundle) -> list[str]:
     """Return the kernel's log lines of the window."""
-    return [_cut(line) for line in bundle.text("dmesg.txt").splitlines()] if bundle.has("dmesg.txt") else []
+    return _lines(bundle, "dmesg.txt")
+
+
+def console(bundle: Bundle) -> list[str]:
+    """Return what the guest said on its console while the case ran; empty on the host."""
+    return _lines(bundle, "console.txt")
+
+
+def _lines(bundle: Bundle, name: str) -> list[str]:
+    return [_cut(line) for line in bundle.text(name).splitlines()] if bundle.has(name) else []
 
 
 def _entries(bundle: Bundle, name: str) -> list[Mapping[str, Any]]:

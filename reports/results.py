@@ -12,8 +12,21 @@ from reports.run import CaseResult, Run
 
 __all__ = ["COLUMNS", "results"]
 
-COLUMNS = ("run_id", "kernel", "suite", "case", "seed", "verdict", "subject", "figure", "unit", "value")
-"""`subject` is the check or fio job that the figure is about; empty for the case as a whole."""
+COLUMNS = (
+    "run_id",
+    "kernel",
+    "release",
+    "suite",
+    "case",
+    "seed",
+    "verdict",
+    "subject",
+    "figure",
+    "unit",
+    "value",
+)
+"""`kernel` is its label in the run; `subject` the check or fio job that the figure is about, empty for the
+case as a whole."""
 
 _Figure = tuple[str, str, str, float | int | None]
 """Subject, figure, unit, value; None where it is not known."""
@@ -24,7 +37,8 @@ def results(run: Run) -> pd.DataFrame:
     rows = [
         (
             run.run_id,
-            case.kernel or "",
+            case.kernel.label,
+            case.release,
             case.verdict.suite,
             case.id,
             case.verdict.seed,
@@ -48,7 +62,7 @@ def _figures(case: CaseResult) -> Iterator[_Figure]:
     for check in case.verdict.checks:
         yield check.name, "compared", "count", check.compared
         yield check.name, "wrong", "count", check.wrong
-    for name, number in case.verdict.counts.items():
+    for name, number in case.counts.items():
         yield "", name, "count", number
     for row in fio_rows(case.bundle):
         subject = f"fio {row.job} {row.direction}"

@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A run as the reports see it: the facts of `run.json` and one result a case."""
+"""A run as the reports see it: the facts of `run.json`, its kernels, and one result a case and kernel."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.bundle import MANIFEST, VERDICT_FILE, Bundle
-from harness.errors import UserError
+from harness.bundle import Bundle
 from harness.verdicts import CaseVerdict, Verdict, worst
+from reports.kernels import Kernel
 from reports.text import dig, plain
 from reports.timeline import Timeline
 
-__all__ = ["RUN_FILE", "CaseResult", "Run", "load_run"]
+__all__ = ["BEHAVIOUR", "CaseResult", "Run"]
 
-RUN_FILE = "run.json"
+BEHAVIOUR = "behaviour"
+"""What the judge counts under this name is a named behaviour of the kernel that it had to assume."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case of a run."""
+    """One case of a run, on one kernel."""
 
+    kernel: Kernel
     verdict: CaseVerdict
     """The judgement; made up here (UNDECIDED) when a case was never recorded or never judged."""
     timeline: Timeline
@@ -49,9 +50,25 @@ class CaseResult:
         return str(dig(self.manifest, "case", "title") or "")
 
     @property
-    def kernel(self) -> str | None:
-        """Release of the kernel that was recorded, if known."""
-        return plain(dig(self.manifest, "kernel", "release"))
+    def missing(self) -> bool:
+        """Whether the case left nothing at all, though it was to run."""
+        return self.folder is None
+
+    @property
+    def release(self) -> str:
+        """Release of the kernel that was recorded, else of the one that was to be."""
+        return plain(dig(self.manifest, "kernel", "release")) or self.kernel.release
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the judge counted besides its checks, but for behaviours."""
+        return {k: v for k, v in self.verdict.counts.items() if not k.startswith(BEHAVIOUR)}
+
+    @property
+    def behaviours(self) -> list[str]:
+        """Names of the behaviours by which the kernel was judged, as far as the judge tells."""
+        told = self.verdict.counts.items()
+        return [k.removeprefix(BEHAVIOUR).strip(": ") or str(v) for k, v in told if k.startswith(BEHAVIOUR)]
 
     @property
     def wall_s(self) -> float:
@@ -78,14 +95,35 @@ class Run:
     """The run folder, or the folder of a single case."""
     facts: Mapping[str, Any]
     """The content of `run.json`; empty for a folder without one."""
+    kernels: tuple[Kernel, ...]
+    """In the order given."""
     cases: tuple[CaseResult, ...]
-    """In the order in which they were to run."""
+    """Kernel by kernel, in the order in which they were to run."""
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest verdict of the cases; an interrupted run is no PASS."""
+        """The gravest verdict of the cases; an interrupted run or a lost guest is no PASS."""
         verdicts = [case.verdict.verdict for case in self.cases]
-        return worst([*verdicts, Verdict.UNDECIDED] if self.interrupted else verdicts)
+        cut_short = self.interrupted or any(kernel.lost for kernel in self.kernels)
+        return worst([*verdicts, Verdict.UNDECIDED] if cut_short else verdicts)
+
+    def on(self, kernel: Kernel) -> list[CaseResult]:
+        """Return the cases of one of its kernels."""
+        return [case for case in self.cases if case.kernel.label == kernel.label]
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one kernel."""
+        return len(self.kernels) > 1
+
+    @property
+    def noun(self) -> str:
+        """What a case on one of the kernels is to be called."""
+        return "result" if self.several else "case"
+
+    def name(self, case: CaseResult) -> str:
+        """Such as `SUITE/NAME`, and the kernel when there are several."""
+        return f"{case.id} on {case.kernel.label}" if self.several else case.id
 
     @property
     def interrupted(self) -> bool:
@@ -113,112 +151,7 @@ class Run:
         wall = self.facts.get("wall_s")
         return float(wall) if isinstance(wall, int | float) else sum(case.wall_s for case in self.cases)
 
-    @property
-    def kernel(self) -> str:
-        """Releases of the kernels under test, as recorded; what `run.json` says when nothing was."""
-        recorded = sorted({case.kernel for case in self.cases if case.kernel})
-        told = self.facts.get("kernel")
-        return ", ".join(recorded) or plain(dig(told, "release")) or plain(told) or "unknown"
-
     def _first(self, key: str) -> Any:
         return next(
             (case.manifest[key] for case in self.cases if case.manifest and key in case.manifest), None
         )
-
-
-def load_run(path: Path) -> Run:
-    """Read a run folder, or the folder of a single case.
-
-    Raises UserError when `path` is neither, and when a bundle or a verdict in it cannot be trusted.
-    """
-    facts = _run_facts(path)
-    if not facts and list(path.glob(f"*/{RUN_FILE}")):
-        raise UserError(f"{path}: holds several runs: give one of the folders in it")
-    folders = sorted({file.parent for name in (MANIFEST, VERDICT_FILE) for file in path.rglob(name)})
-    if not facts and not folders:
-        raise UserError(f"{path}: neither a run nor a case (no {RUN_FILE}, no {MANIFEST}): give a run folder")
-    return Run(path, facts, tuple(_in_order([_result(folder) for folder in folders], facts)))
-
-
-def _run_facts(path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise UserError(f"{path}: no such folder: give a run folder")
-    file = path / RUN_FILE
-    if not file.exists():
-        return {}
-    facts = _read_json(file)
-    if facts.get("format") != 1:
-        raise UserError(
-            f"{file}: format {facts.get('format')!r}, this iodiff reads 1: use the iodiff it came from"
-        )
-    return facts
-
-
-def _in_order(results: list[CaseResult], facts: Mapping[str, Any]) -> list[CaseResult]:
-    planned = [str(case) for case in facts.get("cases") or []]
-    rank = {case: number for number, case in reversed(list(enumerate(planned)))}
-    present = {result.id for result in results}
-    results = results + [_missing(case, facts) for case in rank if case not in present]
-    return sorted(results, key=lambda result: rank.get(result.id, len(planned)))
-
-
-def _missing(case: str, facts: Mapping[str, Any]) -> CaseResult:
-    reason = "the run was interrupted before this case was recorded"
-    if not facts.get("interrupted"):
-        reason = "the run left no record of this case"
-    verdict = CaseVerdict(case, case.partition("/")[0], Verdict.UNDECIDED, (), (reason,))
-    return CaseResult(verdict, Timeline(), None, None)
-
-
-def _result(folder: Path) -> CaseResult:
-    bundle = Bundle.open(folder) if (folder / MANIFEST).exists() else None
-    file = folder / VERDICT_FILE
-    if not file.exists():
-        return CaseResult(_not_judged(folder, bundle), Timeline(), folder, bundle)
-    try:
-        verdict = CaseVerdict.from_json(_read_json(file))
-        timeline = Timeline.read(verdict.timeline)
-        _check_types(verdict)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{file}: not a verdict ({error!r}): judge the case again") from None
-    return CaseResult(verdict, timeline, folder, bundle)
-
-
-def _not_judged(folder: Path, bundle: Bundle | None) -> CaseVerdict:
-    manifest = bundle.manifest if bundle else {}
-    case = str(dig(manifest, "case", "id") or folder.name)
-    lost, events, seed = (
-        dig(manifest, "capture", "lost"),
-        dig(manifest, "capture", "events"),
-        manifest.get("seed"),
-    )
-    return CaseVerdict(
-        case,
-        str(dig(manifest, "case", "suite") or case.partition("/")[0]),
-        Verdict.UNDECIDED,
-        (),
-        ("recorded, but not judged yet",),
-        events=events if isinstance(events, int) else 0,
-        lost=lost if isinstance(lost, int) else 0,
-        seed=seed if isinstance(seed, int) else 0,
-        judge=f"./iodiff judge {folder}",
-    )
-
-
-def _check_types(verdict: CaseVerdict) -> None:
-    counts = [verdict.events, verdict.lost, verdict.seed]
-    counts += [number for check in verdict.checks for number in (check.compared, check.wrong)]
-    if not all(isinstance(number, int) for number in counts):
-        raise TypeError("a count is not a whole number")
-    if not isinstance(verdict.case, str) or not isinstance(verdict.suite, str):
-        raise TypeError("the case has no name")
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}): run or judge again") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{file}: not a JSON object: run or judge again")
-    return data

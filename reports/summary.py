@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from harness.verdicts import Check
+from reports.kernels import Kernel
 from reports.run import CaseResult, Run
+from reports.totals import add_up
 
 __all__ = ["summary_json"]
 
@@ -15,20 +17,39 @@ __all__ = ["summary_json"]
 def summary_json(run: Run) -> str:
     """Return the content of `summary.json`. A case without files has a null `path`."""
     summary = {
-        "format": 1,
+        "format": 2,
         "run_id": run.run_id,
-        "kernel": run.kernel,
+        "verdict": run.verdict,
+        "interrupted": run.interrupted,
         "started": run.started,
         "wall_s": run.wall_s,
         "command": run.command,
+        "kernels": [_kernel(run, kernel) for kernel in run.kernels],
         "cases": [_case(case) for case in run.cases],
     }
     return json.dumps(summary, indent=1) + "\n"
 
 
+def _kernel(run: Run, kernel: Kernel) -> dict[str, Any]:
+    totals = add_up(run.on(kernel))
+    return {
+        "label": kernel.label,
+        "name": kernel.name,
+        "release": kernel.release,
+        "version": kernel.version,
+        "config_sha256": kernel.config_sha256,
+        "guest": dict(kernel.guest) or None,
+        "wall_s": kernel.wall_s,
+        "lost": kernel.lost or None,
+        "verdicts": totals.verdicts,
+        "missing": totals.missing,
+    }
+
+
 def _case(case: CaseResult) -> dict[str, Any]:
     verdict = case.verdict
     return {
+        "kernel": case.kernel.label,
         "id": verdict.case,
         "suite": verdict.suite,
         "verdict": verdict.verdict,
@@ -41,6 +62,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "wall_s": case.wall_s,
         "judged_s": verdict.judged_s,
+        "behaviours": case.behaviours,
         "checks": [_check(check) for check in verdict.checks],
     }
 

@@ -9,7 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.verdicts import Check, Verdict
+from reports.across import Differences, differences
+from reports.describe import kernel_name
 from reports.difference import as_diff, place
+from reports.kernels import SIMULATED, Kernel
+from reports.matrix import Cell, holes, matrix
 from reports.run import CaseResult, Run
 from reports.text import count, duration, plural, printable
 from reports.totals import Totals, add_up, conclusion
@@ -25,14 +29,20 @@ _STYLE = {
 
 
 def print_summary(run: Run, console: Console) -> None:
-    """Print a line a case, what went wrong with its evidence, the totals, and what it means."""
-    totals = add_up(run)
+    """Print a line a case, what went wrong with its evidence, the totals, and what it means.
+
+    Of several kernels each has a column, and then a line of its own.
+    """
+    totals = add_up(run.cases)
     if run.cases:
-        console.print(_case_table(run))
+        console.print(_matrix_table(run) if run.several else _case_table(run))
     for case in run.cases:
-        if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED):
-            _print_problem(case, console)
+        if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED) and not case.missing:
+            _print_problem(run, case, console)
+    _print_holes(run, console)
     _print_skipped(run, console)
+    if run.several:
+        _print_kernels(run, console)
     console.print()
     console.print(_totals_table(run, totals))
     console.print()
@@ -40,7 +50,7 @@ def print_summary(run: Run, console: Console) -> None:
 
 
 def _case_table(run: Run) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+    table = _bare_table()
     table.add_column("Verdict", no_wrap=True)
     table.add_column("Case", overflow="fold")
     for name in ("Compared", "Events", "Lost", "Wall"):
@@ -56,10 +66,74 @@ def _case_table(run: Run) -> Table:
     return table
 
 
-def _print_problem(case: CaseResult, console: Console) -> None:
+def _matrix_table(run: Run) -> Table:
+    table = _bare_table()
+    suites = sorted({case.verdict.suite for case in run.cases})
+    common = suites[0] if len(suites) == 1 else ""
+    table.add_column(_plain(common or "Case"), overflow="fold")
+    for kernel in run.kernels:
+        # Broken at the dash: five kernels and the names of the cases fit 80 columns.
+        table.add_column(Text(printable(kernel.label).replace("-", "\n", 1), overflow="fold"), min_width=9)
+    for row in matrix(run):
+        table.add_row(_plain(row.case.removeprefix(f"{common}/")), *(_cell(cell) for cell in row.cells))
+    return table
+
+
+def _cell(cell: Cell) -> Text:
+    if not cell.cases:
+        return Text("n/a", style="dim")
+    if cell.hole:
+        return Text("—", style=_STYLE[Verdict.UNDECIDED])
+    return Text(" ").join(_verdict(case.verdict.verdict) for case in cell.recorded)
+
+
+def _print_holes(run: Run, console: Console) -> None:
+    for hole in holes(run):
+        where = f" on {hole.kernel.label}" if run.several else ""
+        what = f"{plural(len(hole.cases), 'case')} without a record{where}"
+        console.print()
+        console.print(Text.assemble(_verdict(Verdict.UNDECIDED), "  ", _plain(f"{what}: {hole.reason}")))
+        _print_indented(console, ", ".join(hole.cases))
+
+
+def _print_kernels(run: Run, console: Console) -> None:
+    table = _bare_table()
+    for name, right in (("Kernel", 0), ("Release", 0), ("Guest", 0), ("Cases", 0), ("Wall", 1)):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for kernel in run.kernels:
+        table.add_row(*(_plain(text) for text in _kernel_cells(run, kernel)))
+    console.print()
+    console.print(table)
+    lines = [f"- {line}" for line in _in_lines(differences(run))]
+    lines += [SIMULATED] if any(kernel.simulated for kernel in run.kernels) else []
+    if lines:
+        console.print()
+    for line in lines:
+        _print_indented(console, line, by=0)
+
+
+def _kernel_cells(run: Run, kernel: Kernel) -> list[str]:
+    cases = ", ".join(add_up(run.on(kernel)).in_short)
+    guest = kernel.accelerator.upper() or "-"
+    return [kernel.label, kernel.release, guest, cases, duration(kernel.wall_s)]
+
+
+def _in_lines(found: Differences) -> list[str]:
+    lines = []
+    for feature in found.features:
+        on, not_on = (", ".join(kernel.label for kernel in side) for side in (feature.on, feature.not_on))
+        lines.append(f"{feature.kind} {', '.join(feature.names)}: on {on}; not on {not_on}")
+    return lines
+
+
+def _bare_table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="underline")
+
+
+def _print_problem(run: Run, case: CaseResult, console: Console) -> None:
     verdict = case.verdict
     console.print()
-    console.print(Text.assemble(_verdict(verdict.verdict), "  ", _plain(case.id)))
+    console.print(Text.assemble(_verdict(verdict.verdict), "  ", _plain(run.name(case))))
     for reason in verdict.reasons:
         _print_indented(console, reason)
     for check in verdict.checks:
@@ -87,16 +161,15 @@ def _print_skipped(run: Run, console: Console) -> None:
     if skipped:
         console.print("\nSkipped")
     for case in skipped:
-        _print_indented(console, f"{case.id}: {'; '.join(case.verdict.reasons) or 'no reason given'}")
+        _print_indented(console, f"{run.name(case)}: {'; '.join(case.verdict.reasons) or 'no reason given'}")
 
 
 def _totals_table(run: Run, totals: Totals) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(overflow="fold", max_width=24)
     for check in totals.checks:
-        told = (
-            f"{count(check.compared)} compared, {count(check.wrong)} wrong, in {plural(check.cases, 'case')}"
-        )
+        where = plural(check.cases, run.noun)
+        told = f"{count(check.compared)} compared, {count(check.wrong)} wrong, in {where}"
         table.add_row(_plain(check.name), _plain(told))
     lost = f"{count(totals.lost)} lost{_losses(totals)}"
     table.add_row("events", _plain(f"{count(totals.events)} recorded, {lost}"))
@@ -105,12 +178,18 @@ def _totals_table(run: Run, totals: Totals) -> Table:
         table.add_row(
             "largest checkpoint", _plain(f"{count(mark.live_states)} live states, {mark.name} in {case}")
         )
-    table.add_row("cases", f"{totals.cases_in_words}, in {duration(run.wall_s)}")
-    table.add_row("kernel", _plain(run.kernel))
+    table.add_row(f"{run.noun}s", f"{totals.cases_in_words}, in {duration(run.wall_s)}")
+    if not run.several:
+        table.add_row("kernel", _plain(_kernel(run.kernels[0])))
     report = run.path / "report.html"
     if report.is_file():
         table.add_row("report", Text(printable(str(report)), overflow="fold"))
     return table
+
+
+def _kernel(kernel: Kernel) -> str:
+    note = f". {SIMULATED}" if kernel.simulated else ""
+    return ", ".join(text for text in (kernel_name(kernel), kernel.guest_in_words) if text) + note
 
 
 def _losses(totals: Totals) -> str:

@@ -66,7 +66,7 @@ def test_bundles_stay_valid_and_the_run_can_be_reported_again(sample: Path) -> N
 
 
 def test_report_is_not_written_into_a_bundle(sample: Path) -> None:
-    bundle = sample / "random-writes"
+    bundle = sample / "host" / "random-writes"
     with pytest.raises(UserError, match="is a bundle"):
         write_all(load_run(bundle), bundle)
     Bundle.open(bundle)
@@ -87,11 +87,29 @@ def test_failed_write_leaves_nothing_behind(sample: Path, tmp_path: Path) -> Non
 
 def test_summary_has_the_documented_keys(sample: Path) -> None:
     summary = json.loads(written(sample)["summary.json"])
-    assert list(summary) == ["format", "run_id", "kernel", "started", "wall_s", "command", "cases"]
-    assert (summary["format"], summary["kernel"], summary["wall_s"]) == (1, "6.18.44", 72.5)
+    assert list(summary) == (
+        ["format", "run_id", "verdict", "interrupted", "started", "wall_s", "command", "kernels", "cases"]
+    )
+    assert (summary["format"], summary["verdict"], summary["wall_s"]) == (2, "FAIL", 72.5)
+    (kernel,) = summary["kernels"]
+    assert list(kernel) == (
+        [
+            "label",
+            "name",
+            "release",
+            "version",
+            "config_sha256",
+            "guest",
+            "wall_s",
+            "lost",
+            "verdicts",
+            "missing",
+        ]
+    )
     case = summary["cases"][1]
     assert list(case) == (
         [
+            "kernel",
             "id",
             "suite",
             "verdict",
@@ -104,6 +122,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "reasons",
             "wall_s",
             "judged_s",
+            "behaviours",
             "checks",
         ]
     )
@@ -121,7 +140,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
         "detail": "wrong: merge",
     }
     assert summary["cases"][2]["lost"] == 17
-    assert Path(summary["cases"][3]["path"]) == sample / "raid1c4"
+    assert Path(summary["cases"][3]["path"]) == sample / "host" / "raid1c4"
     assert summary["cases"][3]["reasons"][0] == "the kernel has no raid1c4"
 
 
@@ -153,7 +172,7 @@ def test_junit_has_the_shape_of_the_schema(sample: Path) -> None:
 def test_junit_tells_kernel_devices_evidence_and_reasons(sample: Path) -> None:
     root = ET.fromstring(written(sample)["junit.xml"])
     properties = {p.get("name"): p.get("value") for p in root.iter("property")}
-    assert properties["kernel"] == "6.18.44"
+    assert (properties["kernel"], properties["kernel.release"]) == ("host", "6.18.44")
     assert properties[f"devices.{CASES[0]}"] == "4 x 2 GiB, data raid1, metadata raid1"
     failure, error, skipped = (root.find(f".//{tag}") for tag in ("failure", "error", "skipped"))
     assert failure is not None
@@ -242,7 +261,7 @@ def test_verdict_is_always_a_word(sample: Path) -> None:
 
 
 def test_fio_missing_is_no_table(sample: Path) -> None:
-    run = load_run(sample / "mmap-shared")
+    run = load_run(sample / "host" / "mmap-shared")
     page = next(path for path in write_all(run, sample / "out") if path.suffix == ".html").read_text()
     assert "Completion p99" not in page
     assert "What it ran on" in page
@@ -260,7 +279,7 @@ def test_page_of_a_long_run_stays_under_three_megabytes(tmp_path: Path) -> None:
     cases = [f"extent_state/case-{n}" for n in range(60)]
     check = Check.of("operations", 5, 0)
     for case in cases:
-        folder = tmp_path / "r" / case.partition("/")[2]
+        folder = tmp_path / "r" / "host" / case.partition("/")[2]
         record(folder, manifest(case), long=500)
         judge(folder, verdict_of(case, Verdict.PASS, [check], timeline=timeline(5000)))
     page = written(write_run(tmp_path / "r", cases))["report.html"]

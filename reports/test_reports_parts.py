@@ -15,10 +15,10 @@ from reports import plots, text
 from reports.conftest import DIFFERENCE, HOSTILE, manifest, record, timeline
 from reports.difference import Row, align, as_diff
 from reports.fio import fio_rows, task_rows
+from reports.load import load_run
 from reports.plots import nice_ticks, operations_plot, series_order, states_plot
 from reports.record import checkpoints, excerpt, steps
 from reports.results import COLUMNS, results
-from reports.run import load_run
 from reports.timeline import MAX_POINTS, Timeline
 
 

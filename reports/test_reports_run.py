@@ -22,7 +22,7 @@ def test_skipped_case_has_verdict_and_no_manifest(sample: Path) -> None:
     skipped = load_run(sample).cases[3]
     assert skipped.manifest is None
     assert skipped.verdict.verdict is Verdict.SKIP
-    assert skipped.folder == sample / "raid1c4"
+    assert skipped.folder == sample / "host" / "raid1c4"
 
 
 def test_run_is_as_bad_as_its_worst_case(sample: Path) -> None:
@@ -30,9 +30,9 @@ def test_run_is_as_bad_as_its_worst_case(sample: Path) -> None:
 
 
 def test_single_bundle_is_a_run_of_one(sample: Path) -> None:
-    run = load_run(sample / "random-writes")
+    run = load_run(sample / "host" / "random-writes")
     assert [case.id for case in run.cases] == [CASES[0]]
-    assert run.kernel == "6.18.44"
+    assert [kernel.release for kernel in run.kernels] == ["6.18.44"]
     assert run.run_id == "20261120-101500-ab12"
 
 
@@ -44,11 +44,11 @@ def test_case_that_was_never_recorded_is_undecided(tmp_path: Path) -> None:
 
 def test_interrupted_run_does_not_pass(tmp_path: Path) -> None:
     root = write_run(tmp_path / "r", ["s/a"], interrupted=True)
-    record(root / "a", manifest("s/a"))
-    judge(root / "a", verdict_of("s/a", Verdict.PASS, [Check.of("operations", 5, 0)]))
+    record(root / "host" / "a", manifest("s/a"))
+    judge(root / "host" / "a", verdict_of("s/a", Verdict.PASS, [Check.of("operations", 5, 0)]))
     run = load_run(root)
     assert run.verdict is Verdict.UNDECIDED
-    assert "interrupted" in conclusion(run, add_up(run))
+    assert "interrupted" in conclusion(run, add_up(run.cases))
 
 
 def test_bundle_without_verdict_is_undecided_and_says_how_to_judge(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_bundle_without_verdict_is_undecided_and_says_how_to_judge(tmp_path: Pat
 
 
 def test_changed_bundle_is_refused(sample: Path) -> None:
-    (sample / "random-writes" / "dmesg.txt").write_text("nothing happened\n")
+    (sample / "host" / "random-writes" / "dmesg.txt").write_text("nothing happened\n")
     with pytest.raises(UserError, match=r"dmesg\.txt"):
         load_run(sample)
 
@@ -70,19 +70,22 @@ def test_changed_bundle_is_refused(sample: Path) -> None:
         {"checks": None},
         {"verdict": "MAYBE"},
         {"events": "many"},
+        {"counts": {"trees released": "some"}},
         {"case": 5},
         {"timeline": {"t_s": [0, 1], "live_states": [1]}},
         {"timeline": {"t_s": [0], "live_states": [float("nan")]}},
     ],
 )
 def test_verdict_that_makes_no_sense_is_refused(sample: Path, change: dict[str, object]) -> None:
-    file = sample / "random-writes" / "verdict.json"
+    file = sample / "host" / "random-writes" / "verdict.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(UserError, match="not a verdict"):
         load_run(sample)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format": 3}', '{"format": 2}', '{"format": 2, "kernels": [{"name": "host"}]}']
+)
 def test_run_file_that_makes_no_sense_is_refused(sample: Path, content: str) -> None:
     (sample / "run.json").write_text(content)
     with pytest.raises(UserError, match=r"run\.json"):
@@ -102,7 +105,7 @@ def test_folder_of_runs_is_refused(sample: Path) -> None:
 
 
 def test_totals_add_up(sample: Path) -> None:
-    totals = add_up(load_run(sample))
+    totals = add_up(load_run(sample).cases)
     assert totals.verdicts == {Verdict.FAIL: 1, Verdict.UNDECIDED: 1, Verdict.PASS: 2, Verdict.SKIP: 1}
     assert (totals.events, totals.lost) == (2_590_000 + 3000 + 2000 + 10, 17)
     assert totals.lost_reasons == {"ring full": 17, "reader late": 0}
@@ -131,7 +134,7 @@ def test_conclusion_says_what_the_verdict_means(tmp_path: Path, verdict: Verdict
     root = write_run(tmp_path / "r", ["s/a"])
     wrong = 2 if verdict is Verdict.FAIL else 0
     checks = [] if verdict is Verdict.SKIP else [Check("operations", verdict, 5, wrong)]
-    judge(root / "a", verdict_of("s/a", verdict, checks))
+    judge(root / "host" / "a", verdict_of("s/a", verdict, checks))
     run = load_run(root)
-    found = conclusion(run, add_up(run))
+    found = conclusion(run, add_up(run.cases))
     assert re.search(says, found), found

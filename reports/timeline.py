@@ -69,9 +69,9 @@ class Timeline:
         """The checkpoint with the most live states."""
         return max(self.checkpoints, key=lambda mark: mark.live_states, default=None)
 
-    def thinned(self) -> Timeline:
-        """Join neighbours until at most MAX_POINTS remain: counts add up, of live states the peak stays."""
-        step = math.ceil(len(self.live_states) / MAX_POINTS)
+    def thinned(self, points: int = MAX_POINTS) -> Timeline:
+        """Join neighbours until at most `points` remain: counts add up, of live states the peak stays."""
+        step = math.ceil(len(self.live_states) / points)
         if step <= 1:
             return self
         ops = {name: _grouped(counts, step).sum(axis=1) for name, counts in self.ops.items()}

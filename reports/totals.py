@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.verdicts import Check, Verdict, worst
-from reports.run import Run
+from reports.run import CaseResult, Run
 from reports.text import count, mapping, plural
 from reports.timeline import Mark
 
-__all__ = ["LIMITS", "CheckTotal", "Totals", "add_up", "conclusion"]
+__all__ = ["GRAVEST_FIRST", "LIMITS", "CheckTotal", "Totals", "add_up", "conclusion"]
+
+GRAVEST_FIRST = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS, Verdict.SKIP)
 
 LIMITS = (
-    "It speaks for this kernel build, these workloads and these seeds only. Code that the cases did not "
-    "reach was not compared, and agreement with a model cannot show a mistake that the model shares."
+    "It speaks for the kernel builds named here, these workloads and these seeds only. Code that the cases "
+    "did not reach was not compared, and agreement with a model cannot show a mistake that the model shares."
 )
 """What no run proves."""
 
@@ -35,10 +37,14 @@ class CheckTotal:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a run."""
+    """Sums over cases: those of a run, or of one of its kernels."""
 
     verdicts: dict[Verdict, int]
     """Cases by verdict, the gravest first; only verdicts that occur."""
+    missing: int
+    """Of the UNDECIDED ones, those that left nothing at all."""
+    wall_s: float
+    """Time the recordings took, s."""
     events: int
     lost: int
     lost_reasons: dict[str, int]
@@ -58,25 +64,34 @@ class Totals:
         return sum(check.wrong for check in self.checks)
 
     @property
+    def in_short(self) -> list[str]:
+        """As `cases_in_words`, apart, and with what is missing by that name."""
+        known = {**self.verdicts, Verdict.UNDECIDED: self.verdicts.get(Verdict.UNDECIDED, 0) - self.missing}
+        words = [f"{known[verdict]} {verdict}" for verdict in GRAVEST_FIRST if known.get(verdict)]
+        return [*words, f"{self.missing} no record"] if self.missing else words
+
+    @property
     def cases_in_words(self) -> str:
-        """Such as `1 FAIL, 12 PASS`."""
-        return ", ".join(f"{number} {verdict}" for verdict, number in self.verdicts.items()) or "none"
+        """Such as `1 FAIL, 3 UNDECIDED (2 without a record), 12 PASS`."""
+        words = {verdict: f"{number} {verdict}" for verdict, number in self.verdicts.items()}
+        if self.missing:
+            words[Verdict.UNDECIDED] += f" ({self.missing} without a record)"
+        return ", ".join(words.values()) or "none"
 
 
-def add_up(run: Run) -> Totals:
-    """Add up the cases of a run."""
-    verdicts = Counter(case.verdict.verdict for case in run.cases)
+def add_up(cases: Sequence[CaseResult]) -> Totals:
+    """Add up cases."""
+    verdicts = Counter(case.verdict.verdict for case in cases)
     return Totals(
-        verdicts={verdict: verdicts[verdict] for verdict in _GRAVEST_FIRST if verdicts[verdict]},
-        events=sum(case.verdict.events for case in run.cases),
-        lost=sum(case.verdict.lost for case in run.cases),
-        lost_reasons=_lost_reasons(run),
-        checks=tuple(_check_totals(check for case in run.cases for check in case.verdict.checks)),
-        largest=_largest(run),
+        verdicts={verdict: verdicts[verdict] for verdict in GRAVEST_FIRST if verdicts[verdict]},
+        missing=sum(case.missing for case in cases),
+        wall_s=sum(case.wall_s for case in cases),
+        events=sum(case.verdict.events for case in cases),
+        lost=sum(case.verdict.lost for case in cases),
+        lost_reasons=_lost_reasons(cases),
+        checks=tuple(_check_totals(check for case in cases for check in case.verdict.checks)),
+        largest=_largest(cases),
     )
-
-
-_GRAVEST_FIRST = (Verdict.FAIL, Verdict.UNDECIDED, Verdict.PASS, Verdict.SKIP)
 
 
 def _check_totals(checks: Iterable[Check]) -> list[CheckTotal]:
@@ -96,16 +111,16 @@ def _check_totals(checks: Iterable[Check]) -> list[CheckTotal]:
     ]
 
 
-def _lost_reasons(run: Run) -> dict[str, int]:
+def _lost_reasons(cases: Sequence[CaseResult]) -> dict[str, int]:
     lost: Counter[str] = Counter()
-    for case in run.cases:
+    for case in cases:
         reasons = mapping(case.manifest, "capture", "lost_reasons")
         lost.update({str(name): number for name, number in reasons.items() if isinstance(number, int)})
     return dict(lost)
 
 
-def _largest(run: Run) -> tuple[str, Mark] | None:
-    found = [(case.id, case.timeline.largest) for case in run.cases]
+def _largest(cases: Sequence[CaseResult]) -> tuple[str, Mark] | None:
+    found = [(case.id, case.timeline.largest) for case in cases]
     marks = [(case, mark) for case, mark in found if mark]
     return max(marks, key=lambda pair: pair[1].live_states, default=None)
 
@@ -121,32 +136,49 @@ def conclusion(run: Run, totals: Totals) -> str:
     if run.verdict is Verdict.SKIP:
         return "Every case was skipped, so nothing was compared."
     skipped = totals.verdicts.get(Verdict.SKIP, 0)
-    left_out = f" Not run: {plural(skipped, 'case')} (skipped)." if skipped else ""
+    left_out = f" Not run: {_cases(skipped, run)} (skipped)." if skipped else ""
     return (
-        f"On kernel {run.kernel}, {plural(totals.compared, 'comparison')} of what the kernel did with what "
+        f"On {_kernels(run)}, {plural(totals.compared, 'comparison')} of what the kernel did with what "
         f"the reference model predicts found no difference in "
-        f"{plural(totals.verdicts[Verdict.PASS], 'case')}, and {_losses(totals)}.{left_out}"
+        f"{_cases(totals.verdicts[Verdict.PASS], run)}, and {_losses(totals)}.{left_out}"
     )
 
 
 def _failed(run: Run, totals: Totals) -> str:
     return (
-        f"On kernel {run.kernel}, {count(totals.wrong)} of {plural(totals.compared, 'comparison')} with the "
+        f"On {_kernels(run)}, {count(totals.wrong)} of {plural(totals.compared, 'comparison')} with the "
         f"reference model found a difference, in {totals.verdicts[Verdict.FAIL]} of "
-        f"{plural(len(run.cases), 'case')}. Either the kernel or the model is wrong there."
+        f"{_cases(len(run.cases), run)}. Either the kernel or the model is wrong there.{_guests_lost(run)}"
     )
 
 
 def _undecided(run: Run, totals: Totals) -> str:
     undecided = totals.verdicts.get(Verdict.UNDECIDED, 0)
     differences = plural(totals.wrong, "difference") if totals.wrong else "no difference"
-    found = f"{plural(totals.compared, 'comparison')} on kernel {run.kernel} found {differences}"
+    found = f"{plural(totals.compared, 'comparison')} on {_kernels(run)} found {differences}"
     if run.interrupted:
-        return f"The run was interrupted. {found}, but the run says nothing about what is missing."
+        return (
+            f"The run was interrupted. {found}, but the run says nothing about what is missing."
+            f"{_guests_lost(run)}"
+        )
     return (
-        f"{found}, but {undecided} of {plural(len(run.cases), 'case')} could not be decided: "
+        f"{found}, but {undecided} of {_cases(len(run.cases), run)} could not be decided: "
         f"evidence or infrastructure was lost, or a search ended early. {_losses(totals).capitalize()}."
+        f"{_guests_lost(run)}"
     )
+
+
+def _kernels(run: Run) -> str:
+    return f"{len(run.kernels)} kernels" if run.several else f"kernel {run.kernels[0].release}"
+
+
+def _cases(number: int, run: Run) -> str:
+    """Number and noun: a case on several kernels has a result on each."""
+    return plural(number, run.noun)
+
+
+def _guests_lost(run: Run) -> str:
+    return "".join(f" The guest of {k.name} was lost: {k.lost}." for k in run.kernels if k.lost)
 
 
 def _losses(totals: Totals) -> str:

@@ -26,7 +26,7 @@ def write_all(run: Run, out: Path) -> list[Path]:
     """
     if (out / MANIFEST).exists():
         raise UserError(f"{out}: is a bundle, which must not change: give another folder for the report")
-    totals = add_up(run)
+    totals = add_up(run.cases)
     contents = {
         "summary.json": summary_json(run),
         "junit.xml": junit_xml(run),

@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from harness.bundle import Bundle
 from harness.judge.extent_state import Judgement, judge_record
@@ -42,12 +43,18 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         events=capture["events"],
         lost=capture["lost"],
         seed=manifest["seed"],
-        repeat=f"./iodiff run --seed {manifest['seed']} {manifest['case']['id']}",
+        repeat=_repeat(manifest),
         judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
         judged_s=round(time.monotonic() - begin, 3),
         counts=judgement.counts if judgement else {},
         timeline=timeline(judgement.record) if judgement else {},
     )
+
+
+def _repeat(manifest: Mapping[str, Any]) -> str:
+    source = manifest["kernel"]["source"]
+    kernel = "" if source == "host" else f"--kernel {shlex.quote(source)} "
+    return f"./iodiff run {kernel}--seed {manifest['seed']} {manifest['case']['id']}"
 
 
 def _reasons(bundle: Bundle) -> Iterator[str]:

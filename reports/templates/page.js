@@ -21,7 +21,7 @@ function sortBy(table, head, column) {
   const down = head.getAttribute("aria-sort") === "ascending";
   table.querySelectorAll("thead th").forEach((other) => other.removeAttribute("aria-sort"));
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
-  const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim().replaceAll(",", "");
+  const key = (row) => row.cells[column]?.dataset.sort ?? (row.cells[column]?.textContent ?? "").trim().replaceAll(",", "");
   const rows = [...table.tBodies[0].rows];
   rows.sort((a, b) => key(a).localeCompare(key(b), "en", { numeric: true }) * (down ? -1 : 1));
   table.tBodies[0].append(...rows);

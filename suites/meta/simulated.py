@@ -62,6 +62,7 @@ def _facts(events: int, lost: int) -> dict[str, Any]:
         "run_id": "20261120-101500-ab12",
         "case": {"id": CASE, "suite": "extent_state", "title": "simulated", "groups": ["quick"]},
         "seed": 3,
+        "kernel": {"release": "6.18.0", "version": "#1", "config_sha256": None, "source": "host"},
         "capture": {
             "method": "bpf",
             "events": events,

@@ -184,6 +184,15 @@ def test_no_report_rests_on_a_bundle_that_is_refused(good: Path, spoil: Callable
     assert everything_below(good.parent) == before
 
 
+def test_a_run_whose_guest_was_lost_is_undecided(good: Path) -> None:
+    assert iodiff("judge", good).returncode == EXIT_OK
+    kernel = {"name": "host", "label": "good", "cases": [CASE], "lost": None}
+    for lost, code in ((None, EXIT_OK), ("no output for 120 s", EXIT_UNDECIDED)):
+        facts = {"format": 2, "run_id": "x", "kernels": [{**kernel, "lost": lost}]}
+        (good.parent / "run.json").write_text(json.dumps(facts))
+        assert iodiff("report", good.parent).returncode == code
+
+
 def test_a_bug_has_its_traceback_and_not_the_code_of_a_verdict(tmp_path: Path) -> None:
     # Complete by its digests, but nothing that any iodiff records.
     BundleWriter(tmp_path / "odd").finish({"run_id": "x"})

@@ -61,3 +61,13 @@ def test_a_half_written_verdict_does_no_harm(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b")
     (tmp_path / "b" / "verdict.json.tmp").write_text("{")
     assert judge_bundle(Bundle.open(tmp_path / "b")).verdict is Verdict.PASS
+
+
+def test_the_command_to_repeat_names_the_kernel(tmp_path: Path) -> None:
+    def repeat(source: str) -> str:
+        kernel = {"release": "6.12.1", "version": "#1", "config_sha256": None, "source": source}
+        return judge_bundle(write_bundle(tmp_path / source.replace("/", ""), kernel=kernel)).repeat
+
+    assert repeat("host") == "./iodiff run --seed 3 extent_state/simulated"
+    assert repeat("debian:6.12") == "./iodiff run --kernel debian:6.12 --seed 3 extent_state/simulated"
+    assert "--kernel '/my build/vmlinuz' --seed" in repeat("/my build/vmlinuz")
