@@ -4,15 +4,63 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reference.extent_state.bits import LINUX_6_18
+from reference.extent_state.behaviour import Behaviour
+from reference.extent_state.bits import LINUX_6_18, BitLayout
 from reference.extent_state.state import U64_MAX
 from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 
-__all__ = ["BITS", "KernelCalls", "Operation", "Outcome", "random_operations", "section"]
+__all__ = [
+    "BEHAVIOURS",
+    "BITS",
+    "LAYOUTS",
+    "KernelCalls",
+    "Operation",
+    "Outcome",
+    "random_operations",
+    "section",
+    "translated",
+]
+
+BEHAVIOURS = (
+    Behaviour.linux_5_10,
+    Behaviour.linux_6_1,
+    Behaviour.linux_6_12,
+    Behaviour.linux_6_18,
+    Behaviour.linux_7_2,
+)
+
+
+def _layout(names: str, *, first: int = 0) -> dict[str, int]:
+    return {name: 1 << bit for bit, name in enumerate(names.split(), first)}
+
+
+_LINUX_5_10 = _layout(
+    "DIRTY UPTODATE LOCKED NEW DELALLOC DEFRAG BOUNDARY NODATASUM CLEAR_META_RESV NEED_WAIT DAMAGED "
+    "NORESERVE QGROUP_RESERVED CLEAR_DATA_RESV DELALLOC_NEW"
+)
+LAYOUTS = {
+    # Its argument `delete` is a bit of the record's own.
+    Behaviour.linux_5_10: BitLayout.from_names(_LINUX_5_10 | _layout("CLEAR_ALL_BITS", first=31)),
+    # DAMAGED is gone.
+    Behaviour.linux_6_1: BitLayout.from_names(
+        {name: bit for name, bit in _LINUX_5_10.items() if name != "DAMAGED"}
+        | _layout("ADD_INODE_BYTES CLEAR_ALL_BITS", first=15)
+    ),
+    Behaviour.linux_6_12: BitLayout.from_names(
+        _layout(
+            "DIRTY UPTODATE LOCKED DIO_LOCKED NEW DELALLOC DEFRAG BOUNDARY NODATASUM CLEAR_META_RESV "
+            "NEED_WAIT NORESERVE QGROUP_RESERVED CLEAR_DATA_RESV DELALLOC_NEW ADD_INODE_BYTES "
+            "CLEAR_ALL_BITS NOWAIT"
+        )
+    ),
+    Behaviour.linux_6_18: LINUX_6_18,
+    Behaviour.linux_7_2: LINUX_6_18,
+}
+"""The bits of each kernel (fs/btrfs/extent-io-tree.h)."""
 
 BITS = LINUX_6_18.names
 _OFTEN = (BITS["DIRTY"], BITS["DELALLOC"], BITS["DEFRAG"], BITS["LOCKED"])
@@ -78,6 +126,18 @@ def _to_extremes(rng: random.Random, start: int, end: int) -> tuple[int, int]:
     if chance < 0.3:
         return start // 1024, end // 1024
     return start, end
+
+
+def translated(operations: Iterable[Operation], layout: BitLayout) -> Iterator[Operation]:
+    """Give random operations the bits of another layout; leave out those that would ask for nothing."""
+
+    def others(bits: int) -> int:
+        return sum(layout.names.get(name, 0) for name, bit in BITS.items() if bits & bit)
+
+    for operation in operations:
+        bits, clear_bits = others(operation.bits), others(operation.clear_bits)
+        if bits or operation.kind == "release":
+            yield operation._replace(bits=bits, clear_bits=clear_bits)
 
 
 def section(tree: ExtentIoTree, operation: Operation, at: int) -> int:
