@@ -16,6 +16,7 @@ from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 __all__ = [
     "BEHAVIOURS",
     "BITS",
+    "FOUND",
     "LAYOUTS",
     "KernelCalls",
     "Operation",
@@ -32,6 +33,22 @@ BEHAVIOURS = (
     Behaviour.linux_6_18,
     Behaviour.linux_7_2,
 )
+
+_FOUND_6_18 = (
+    "btrfs_free_extent_state",
+    "btrfs_lock_extent_bits",
+    "btrfs_test_range_bit_exists",
+    "btrfs_clear_extent_bit_changeset",
+)
+FOUND = {
+    Behaviour.linux_5_10: ("free_extent_state",),
+    Behaviour.linux_6_1: ("free_extent_state", "lock_extent"),
+    Behaviour.linux_6_12: ("free_extent_state", "__lock_extent", "test_range_bit_exists"),
+    Behaviour.linux_6_18: _FOUND_6_18,
+    Behaviour.linux_7_2: (*_FOUND_6_18, "btrfs_reclaim_block_groups"),
+}
+"""The functions that tell, in Debian's 5.10.262 (its btrfs.ko), and 6.1.192, 6.12.117, 7.2.13 and our 6.18.44
+(their /proc/kallsyms)."""
 
 
 def _layout(names: str, *, first: int = 0) -> dict[str, int]:
