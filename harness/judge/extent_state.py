@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ from harness.judge.steps import Steps, activations
 from harness.verdicts import Check, Verdict
 from reference.extent_state import Behaviour, BitLayout, ExtentIoTree
 
-__all__ = ["Judgement", "ReplayedRecord", "judge_record"]
+__all__ = ["Judgement", "ReplayedRecord", "behaviour_of", "judge_record"]
 
 # Rounds of finding releases; more than this mean real differences.
 _ROUNDS = 4
@@ -83,12 +85,19 @@ def judge_record(
     return Judgement(tuple(checks), _counts(record), record)
 
 
+def behaviour_of(capture: Mapping[str, Any]) -> Behaviour:
+    """Return the behaviour of the kernel that a manifest's `capture` was recorded on.
+
+    Bundles without `features` are those of 6.18 from before they were kept. Raises UnknownBehaviourError.
+    """
+    return Behaviour.of(capture["features"]) if "features" in capture else Behaviour.linux_6_18
+
+
 def _replayed(bundle: Bundle, model: type[ExtentIoTree], search: bool) -> ReplayedRecord:
     events = bundle.table("events.npz")
     capture = bundle.manifest["capture"]
     bits = BitLayout.from_names(capture["bits"])
-    # Bundles without a list of features were recorded on 6.18.
-    behaviour = Behaviour.of(capture["features"]) if "features" in capture else Behaviour.linux_6_18
+    behaviour = behaviour_of(capture)
     operations, states = group(events)
     checkpoints = load_checkpoints(bundle)
 

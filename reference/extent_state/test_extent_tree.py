@@ -13,40 +13,21 @@ from reference.extent_state import tree as tree_module
 from reference.extent_state.behaviour import Behaviour
 from reference.extent_state.bits import LINUX_6_18
 from reference.extent_state.state import U64_MAX
-from reference.extent_state.testing import BEHAVIOURS, BITS, Operation, random_operations
+from reference.extent_state.testing import (
+    BEHAVIOURS,
+    BITS,
+    PAGE,
+    Operation,
+    Rows,
+    pages,
+    random_operations,
+    rows,
+    tree_of,
+)
 from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 
 DIRTY, LOCKED, DELALLOC, DEFRAG = BITS["DIRTY"], BITS["LOCKED"], BITS["DELALLOC"], BITS["DEFRAG"]
 BOUNDARY, NORESERVE, CLEAR_ALL = BITS["BOUNDARY"], BITS["NORESERVE"], BITS["CLEAR_ALL_BITS"]
-PAGE = 4096
-
-Rows = list[tuple[int, int, int, int]]
-
-
-def tree_of(*rows: tuple[int, int, int], behaviour: Behaviour = Behaviour.linux_6_18) -> ExtentIoTree:
-    """Build a tree of states given in pages, first to last inclusive, with idents 1, 2, ... in order."""
-    tree = ExtentIoTree(LINUX_6_18, behaviour)
-    for ident, (first, last, held) in enumerate(rows, 1):
-        tree.supply = [ident]
-        # Locked while the others are put in, so that nothing merges.
-        assert tree.set_extent_bit(first * PAGE, (last + 1) * PAGE - 1, held | LOCKED) is None
-        assert not tree.supply
-    for state in tree:
-        state.state &= ~LOCKED
-    for state, (_, _, held) in zip(tree, rows, strict=True):
-        state.state = held
-    tree.supply = [93, 92, 91]
-    return tree
-
-
-def rows(tree: ExtentIoTree) -> Rows:
-    """Return (first page, last page, bits, ident)."""
-    assert all(start % PAGE == 0 and (end + 1) % PAGE == 0 for start, end, _, _ in tree.states())
-    return [(start // PAGE, end // PAGE, held, ident) for start, end, held, ident in tree.states()]
-
-
-def pages(first: int, last: int) -> tuple[int, int]:
-    return first * PAGE, (last + 1) * PAGE - 1
 
 
 @pytest.mark.parametrize("module", [bits, tree_module])
@@ -145,24 +126,6 @@ def test_hole_between_equal_neighbours_goes_to_the_one_nearer_the_root() -> None
     assert later_is_root.erased == [11]
 
 
-def test_older_kernels_insert_what_fills_a_hole_and_then_merge() -> None:
-    for left, right, expected, erased in (
-        (DIRTY, DEFRAG, [(0, 1, DIRTY, 91), (2, 2, DEFRAG, 2)], [1]),
-        (DEFRAG, DIRTY, [(0, 0, DEFRAG, 1), (1, 2, DIRTY, 91)], [2]),
-        (DIRTY, DIRTY, [(0, 2, DIRTY, 91)], [1, 2]),
-        (DEFRAG, DEFRAG, [(0, 0, DEFRAG, 1), (1, 1, DIRTY, 91), (2, 2, DEFRAG, 2)], []),
-    ):
-        tree = tree_of((0, 0, left), (2, 2, right), behaviour=Behaviour.linux_6_1)
-        assert tree.set_section(*pages(1, 1), DIRTY) == DONE
-        assert (rows(tree), tree.erased, tree.supply) == (expected, erased, [93, 92])
-
-
-def test_older_kernels_keep_what_is_locked_apart_in_a_hole_too() -> None:
-    tree = tree_of((0, 0, LOCKED), (2, 2, LOCKED), behaviour=Behaviour.linux_6_1)
-    tree.set_extent_bit(*pages(1, 1), LOCKED)
-    assert rows(tree) == [(0, 0, LOCKED, 1), (1, 1, LOCKED, 91), (2, 2, LOCKED, 2)]
-
-
 @pytest.mark.parametrize("held", [LOCKED, BITS["DIO_LOCKED"], BOUNDARY])
 def test_locked_and_boundary_states_do_not_merge(held: int) -> None:
     tree = tree_of((0, 0, held), (2, 2, held))
@@ -180,20 +143,6 @@ def test_set_goes_on_under_one_lock_from_a_hole_but_not_into_one() -> None:
         (1, 1, DELALLOC | DEFRAG),
         (3, 3, DELALLOC),
     ]
-
-
-def test_older_kernels_drop_the_lock_after_each_hole() -> None:
-    tree = tree_of((1, 1, DELALLOC), behaviour=Behaviour.linux_6_12)
-    assert tree.set_section(*pages(0, 2), DEFRAG) == PAGE
-    assert tree.set_section(PAGE, 3 * PAGE - 1, DEFRAG) == 2 * PAGE
-
-
-def test_older_kernels_leave_a_last_byte_to_another_search() -> None:
-    for behaviour, at in ((Behaviour.linux_6_18, DONE), (Behaviour.linux_6_12, 4)):
-        tree = ExtentIoTree(LINUX_6_18, behaviour)
-        tree.set_extent_bit(0, 3, DIRTY)
-        tree.set_extent_bit(4, 4, DELALLOC)
-        assert tree.set_section(0, 4, DEFRAG) == at
 
 
 # Locking.
@@ -222,13 +171,6 @@ def test_the_two_locks_do_not_exclude_each_other() -> None:
     assert tree.set_extent_bit(*pages(0, 0), BITS["DIO_LOCKED"]) is None
     assert tree.set_extent_bit(*pages(0, 0), BITS["DIO_LOCKED"] | DELALLOC) == 0
     assert rows(tree) == [(0, 0, LOCKED | BITS["DIO_LOCKED"], 1)]
-
-
-def test_older_kernels_refuse_a_lock_only_to_who_asks_for_nothing_else() -> None:
-    tree = tree_of((0, 0, LOCKED), behaviour=Behaviour.linux_5_10)
-    assert tree.set_extent_bit(*pages(0, 0), LOCKED) == 0
-    assert tree.set_extent_bit(*pages(0, 1), LOCKED | DIRTY) is None
-    assert [row[:3] for row in rows(tree)] == [(0, 0, LOCKED | DIRTY), (1, 1, LOCKED | DIRTY)]
 
 
 def test_other_bits_are_set_under_a_lock() -> None:
@@ -260,13 +202,6 @@ def test_clear_in_the_middle_splits_twice_under_one_lock() -> None:
     assert rows(tree) == [(0, 0, DIRTY | DELALLOC, 91), (1, 2, DIRTY, 92), (3, 3, DIRTY | DELALLOC, 1)]
 
 
-def test_older_kernels_drop_the_lock_between_the_splits_of_a_clear() -> None:
-    tree = tree_of((0, 3, DIRTY | DELALLOC), behaviour=Behaviour.linux_6_12)
-    assert tree.clear_section(*pages(1, 2), DELALLOC) == PAGE
-    assert tree.clear_section(*pages(1, 2), DELALLOC) == DONE
-    assert rows(tree) == [(0, 0, DIRTY | DELALLOC, 91), (1, 2, DIRTY, 92), (3, 3, DIRTY | DELALLOC, 1)]
-
-
 def test_clear_passes_over_holes_and_other_states() -> None:
     tree = tree_of((1, 1, DIRTY), (3, 3, DELALLOC), (5, 5, DIRTY))
     assert tree.clear_section(*pages(0, 4), DIRTY) == DONE
@@ -277,13 +212,6 @@ def test_clear_that_runs_out_of_states_searches_once_more() -> None:
     tree = tree_of((0, 0, DIRTY))
     assert tree.clear_section(*pages(0, 4), DIRTY) == PAGE
     assert tree.clear_section(*pages(1, 4), DIRTY) == DONE
-
-
-def test_clear_looks_no_further_than_its_range() -> None:
-    # The first state takes in the second and then reaches the end of the range.
-    for behaviour, at in ((Behaviour.linux_6_18, PAGE), (Behaviour.linux_6_12, DONE)):
-        tree = tree_of((0, 0, DIRTY | DELALLOC), (1, 1, DELALLOC), (2, 2, DEFRAG), behaviour=behaviour)
-        assert tree.clear_section(*pages(0, 1), DIRTY) == at
 
 
 def test_delalloc_takes_noreserve_along() -> None:
@@ -302,27 +230,6 @@ def test_clear_of_control_bits_alone_changes_nothing() -> None:
     tree = tree_of((0, 2, DIRTY))
     tree.clear_extent_bit(*pages(1, 1), BITS["CLEAR_META_RESV"] | BITS["ADD_INODE_BYTES"])
     assert rows(tree) == [(0, 2, DIRTY, 1)]
-
-
-def test_newer_kernels_trim_instead_of_splitting() -> None:
-    head = tree_of((0, 3, DIRTY), behaviour=Behaviour.linux_7_2)
-    head.clear_extent_bit(*pages(0, 1), DIRTY)
-    assert rows(head) == [(2, 3, DIRTY, 1)]
-    tail = tree_of((0, 3, DIRTY), (4, 4, DIRTY | DELALLOC), behaviour=Behaviour.linux_7_2)
-    assert tail.clear_section(*pages(2, 4), DIRTY) == DONE
-    assert rows(tail) == [(0, 1, DIRTY, 1), (4, 4, DELALLOC, 2)]
-    middle = tree_of((0, 3, DIRTY), behaviour=Behaviour.linux_7_2)
-    assert middle.clear_section(*pages(1, 2), DIRTY) == DONE
-    assert rows(middle) == [(0, 0, DIRTY, 91), (3, 3, DIRTY, 1)]
-    assert (head.supply, tail.supply, middle.supply) == ([93, 92, 91], [93, 92, 91], [93, 92])
-
-
-def test_trimming_wants_the_bits_to_be_named() -> None:
-    for asked in (CLEAR_ALL, DELALLOC):
-        tree = tree_of((0, 3, DELALLOC | NORESERVE), behaviour=Behaviour.linux_7_2)
-        tree.clear_extent_bit(*pages(0, 1), asked)
-        assert rows(tree) == [(2, 3, DELALLOC | NORESERVE, 1)]
-        assert tree.erased == [91]
 
 
 # Converting.
@@ -347,17 +254,6 @@ def test_convert_splits_a_state_that_is_so_already() -> None:
     assert tree.convert_section(*pages(1, 1), DIRTY, DELALLOC) == DONE
     assert rows(tree) == [(0, 2, DIRTY, 92)]
     assert tree.erased == [91, 1]
-
-
-def test_older_kernels_convert_again_what_took_in_a_hole() -> None:
-    for behaviour, erased, supply in (
-        (Behaviour.linux_6_18, [], [93, 92, 91]),
-        (Behaviour.linux_6_12, [91], [93, 92]),
-    ):
-        tree = tree_of((1, 1, DIRTY), behaviour=behaviour)
-        tree.convert_extent_bit(*pages(0, 1), DIRTY, DELALLOC)
-        assert rows(tree) == [(0, 1, DIRTY, 1)]
-        assert (tree.erased, tree.supply) == (erased, supply)
 
 
 def test_convert_does_not_take_noreserve_along() -> None:
@@ -445,13 +341,6 @@ def test_release_frees_children_first() -> None:
     assert len(tree) == 0
     assert tree, "an empty tree is not false"
     tree.validate()
-
-
-def test_older_kernels_free_the_first_state_first() -> None:
-    tree = tree_of((0, 0, DIRTY), (2, 2, DIRTY), (4, 4, DIRTY), (6, 6, DIRTY), behaviour=Behaviour.linux_6_1)
-    tree.release()
-    assert tree.erased == [1, 2, 3, 4]
-    assert len(tree) == 0
 
 
 def test_copy_is_independent_and_of_the_same_shape() -> None:

@@ -18,12 +18,17 @@ __all__ = [
     "BITS",
     "FOUND",
     "LAYOUTS",
+    "PAGE",
     "KernelCalls",
     "Operation",
     "Outcome",
+    "Rows",
+    "pages",
     "random_operations",
+    "rows",
     "section",
     "translated",
+    "tree_of",
 ]
 
 BEHAVIOURS = (
@@ -80,6 +85,8 @@ LAYOUTS = {
 """The bits of each kernel (fs/btrfs/extent-io-tree.h)."""
 
 BITS = LINUX_6_18.names
+PAGE = 4096
+Rows = list[tuple[int, int, int, int]]
 _OFTEN = (BITS["DIRTY"], BITS["DELALLOC"], BITS["DEFRAG"], BITS["LOCKED"])
 _SELDOM = (BITS["BOUNDARY"], BITS["NORESERVE"], BITS["DIO_LOCKED"], BITS["NEED_WAIT"])
 _CONTROL = (BITS["CLEAR_META_RESV"], BITS["CLEAR_DATA_RESV"], BITS["ADD_INODE_BYTES"], BITS["CLEAR_ALL_BITS"])
@@ -209,3 +216,30 @@ class KernelCalls:
         tree.erased.clear()
         tree.supply = []
         return outcome
+
+
+def tree_of(*rows: tuple[int, int, int], behaviour: Behaviour = Behaviour.linux_6_18) -> ExtentIoTree:
+    """Build a tree of states given in pages, first to last inclusive, with idents 1, 2, ... in order."""
+    tree = ExtentIoTree(LINUX_6_18, behaviour)
+    for ident, (first, last, held) in enumerate(rows, 1):
+        tree.supply = [ident]
+        # Locked while the others are put in, so that nothing merges.
+        assert tree.set_extent_bit(first * PAGE, (last + 1) * PAGE - 1, held | BITS["LOCKED"]) is None
+        assert not tree.supply
+    for state in tree:
+        state.state &= ~BITS["LOCKED"]
+    for state, (_, _, held) in zip(tree, rows, strict=True):
+        state.state = held
+    tree.supply = [93, 92, 91]
+    return tree
+
+
+def rows(tree: ExtentIoTree) -> Rows:
+    """Return (first page, last page, bits, ident)."""
+    assert all(start % PAGE == 0 and (end + 1) % PAGE == 0 for start, end, _, _ in tree.states())
+    return [(start // PAGE, end // PAGE, held, ident) for start, end, held, ident in tree.states()]
+
+
+def pages(first: int, last: int) -> tuple[int, int]:
+    """Return the first and last byte of a range of pages."""
+    return first * PAGE, (last + 1) * PAGE - 1
