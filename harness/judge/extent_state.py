@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +28,9 @@ from harness.judge.reorder import Reordering
 from harness.judge.replay import Outcome, Replay, Snapshot, TreeFactory
 from harness.judge.steps import Steps, activations
 from harness.verdicts import Check, Verdict
-from reference.extent_state import BitLayout, ExtentIoTree
+from reference.extent_state import Behaviour, BitLayout, ExtentIoTree
 
-__all__ = ["Judgement", "ReplayedRecord", "judge_record"]
+__all__ = ["Judgement", "ReplayedRecord", "behaviour_of", "judge_record"]
 
 # Rounds of finding releases; more than this mean real differences.
 _ROUNDS = 4
@@ -40,6 +42,7 @@ class ReplayedRecord:
 
     events: Table
     bits: BitLayout
+    behaviour: Behaviour
     operations: Operations
     states: States
     checkpoints: list[Checkpoint]
@@ -66,6 +69,7 @@ def judge_record(
     """Judge the events and checkpoints of `bundle` by `model`.
 
     `search` for another order of contending operations where the model differs: long when no order can help.
+    Raises MissingBitError and UnknownBehaviourError for a kernel that the model does not know.
     """
     record = _replayed(bundle, model, search)
     findings = state_findings(record.operations, record.states, record.outcome)
@@ -81,21 +85,32 @@ def judge_record(
     return Judgement(tuple(checks), _counts(record), record)
 
 
+def behaviour_of(capture: Mapping[str, Any]) -> Behaviour:
+    """Return the behaviour of the kernel that a manifest's `capture` was recorded on.
+
+    Bundles without `features` are those of 6.18 from before they were kept. Raises UnknownBehaviourError.
+    """
+    return Behaviour.of(capture["features"]) if "features" in capture else Behaviour.linux_6_18
+
+
 def _replayed(bundle: Bundle, model: type[ExtentIoTree], search: bool) -> ReplayedRecord:
     events = bundle.table("events.npz")
-    bits = BitLayout.from_names(bundle.manifest["capture"]["bits"])
+    capture = bundle.manifest["capture"]
+    bits = BitLayout.from_names(capture["bits"])
+    behaviour = behaviour_of(capture)
     operations, states = group(events)
     checkpoints = load_checkpoints(bundle)
 
     def new_tree() -> ExtentIoTree:
-        return model(bits)
+        return model(bits, behaviour)
 
     positions = [c.at_event for c in checkpoints]
     probes, outcome = _with_releases(operations, states, positions, new_tree)
-    reordering = Reordering(events, operations, states, new_tree, partial(_same, checkpoints, states))
+    same = partial(_same, checkpoints, states)
+    reordering = Reordering(events, operations, states, new_tree, behaviour, same)
     steps = Steps.of(operations, states, probes, positions)
     record = ReplayedRecord(
-        events, bits, operations, states, checkpoints, steps, outcome, new_tree, reordering
+        events, bits, behaviour, operations, states, checkpoints, steps, outcome, new_tree, reordering
     )
     if search and (trees := _differing_trees(record)):
         reordering.explain(Steps.of(operations, states, probes, positions, join=False), trees, outcome)
@@ -105,7 +120,7 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree], search: bool) -> Replay
 def _differing_trees(record: ReplayedRecord) -> list[int]:
     """Trees about which anything differs when operations are applied in the order of their allocations."""
     wrong = wrong_operations(record.operations, record.states, record.outcome)
-    _, locks = lock_findings(record.operations, record.outcome, record.bits)
+    _, locks = lock_findings(record.operations, record.outcome, record.bits, record.behaviour)
     trees = set(record.operations.tree[np.union1d(wrong, locks)].tolist())
     for number, checkpoint in enumerate(record.checkpoints):
         _, found = compare_checkpoint(number, checkpoint, record.outcome, record.states)
@@ -157,7 +172,8 @@ def _operations_check(record: ReplayedRecord) -> Check:
     """Each operation put to use, merged and cleared exactly the states that the model says."""
     wrong = wrong_operations(record.operations, record.states, record.outcome)
     first = explain_operation(record, int(wrong[0])) if len(wrong) else None
-    return Check.of("operations", len(record.operations), len(wrong), first=first)
+    detail = f"judged as {record.behaviour.name}"
+    return Check.of("operations", len(record.operations), len(wrong), detail=detail, first=first)
 
 
 def _states_check(record: ReplayedRecord, findings: StateFindings) -> Check:
@@ -171,7 +187,7 @@ def _states_check(record: ReplayedRecord, findings: StateFindings) -> Check:
 
 def _locks_check(record: ReplayedRecord) -> Check:
     """Every exclusive set succeeded or failed, at the same offset, as the model says."""
-    compared, wrong = lock_findings(record.operations, record.outcome, record.bits)
+    compared, wrong = lock_findings(record.operations, record.outcome, record.bits, record.behaviour)
     met = len(record.outcome.failed_start)
     first = explain_operation(record, int(wrong[0])) if len(wrong) else None
     return Check.of("locks", compared, len(wrong), detail=f"{met} met a held lock", first=first)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.capture.records import Kind
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import Outcome
-from reference.extent_state import BitLayout
+from reference.extent_state import Behaviour, BitLayout
 
 __all__ = [
     "StateFindings",
@@ -92,17 +92,20 @@ def deferred_frees(states: States, outcome: Outcome) -> int:
     return int(np.count_nonzero((erased_by >= 0) & (states.free_operation != erased_by)))
 
 
-def lock_findings(operations: Operations, outcome: Outcome, bits: BitLayout) -> tuple[int, Index]:
+def lock_findings(
+    operations: Operations, outcome: Outcome, bits: BitLayout, behaviour: Behaviour
+) -> tuple[int, Index]:
     """Compare success and failure of exclusive sets with what their tasks did next on the same tree.
 
     The return value is not traced, but lock_extent() shows it: after -EEXIST at `failed_start` it clears what
-    it had got, [start, failed_start - 1], waits and repeats the same set; try_lock_extent() clears and gives
-    up. So a set that the model lets fail behind its start must be followed by exactly that clear, and one
-    that it lets succeed must not be followed by a repetition when somebody held the lock, be it the model's
-    own lock that the repetition then meets, or one taken before and not given back.
+    it had got, [start, failed_start - 1], waits and repeats the same set, or, where the behaviour keeps what
+    it locked, repeats the rest of it; try_lock_extent() clears and gives up. So a set that the model lets
+    fail behind its start must be followed by exactly that clear or that rest, and one that it lets succeed
+    must not be followed by a repetition when somebody held the lock, be it the model's own lock that the
+    repetition then meets, or one taken before and not given back.
     Returns how many sets were compared, and those that differ.
     """
-    is_lock = (operations.kind == Kind.SET) & (operations.bits & bits.lock_bits != 0)
+    is_lock = _exclusive(operations, bits, behaviour)
     failed = np.zeros(len(operations), bool)
     failed_start = np.zeros(len(operations), np.uint64)
     failed[list(outcome.failed_start)] = True
@@ -111,36 +114,54 @@ def lock_findings(operations: Operations, outcome: Outcome, bits: BitLayout) -> 
     following = _next_of_task(operations)
     after = np.where(following != NONE, following[following], NONE)
     cleared = _clears_prefix(operations, following)
-    repeated, repeated_later = _repeats(operations, following), cleared & _repeats(operations, after)
+    repeated = _repeats(operations, following, behaviour)
+    repeated_later = cleared & _repeats(operations, after, behaviour)
     retried = (repeated & failed[following]) | (repeated_later & failed[after])
     for row in np.flatnonzero(is_lock & ~failed & ~retried & (repeated | repeated_later)).tolist():
         retried[row] = _was_held(operations, row, failed, bits)
-    cleared_exactly = cleared & (operations.end[following] + np.uint64(1) == failed_start)
+    got_exactly = (cleared & (operations.end[following] + np.uint64(1) == failed_start)) | (
+        repeated & (operations.start[following] == failed_start)
+    )
     behind_start = failed & (failed_start > operations.start)
-    wrong = is_lock & ((~failed & retried) | (behind_start & ~cleared_exactly))
+    wrong = is_lock & ((~failed & retried) | (behind_start & ~got_exactly))
     return int(is_lock.sum()), np.flatnonzero(wrong)
 
 
-def repeated_sets(operations: Operations) -> dict[int, int]:
+def repeated_sets(operations: Operations, behaviour: Behaviour) -> dict[int, int]:
     """Sets that repeat what their task had asked for last on that tree: operation -> the one repeated."""
     following = _next_of_task(operations)
-    again = np.flatnonzero((operations.kind == Kind.SET) & _repeats(operations, following))
+    again = np.flatnonzero((operations.kind == Kind.SET) & _repeats(operations, following, behaviour))
     return dict(zip(following[again].tolist(), again.tolist(), strict=True))
 
 
-def given_back(operations: Operations) -> dict[int, int]:
-    """Operations whose task next clears the beginning of their range: operation -> first byte it keeps."""
+def given_back(operations: Operations, behaviour: Behaviour) -> dict[int, int]:
+    """Operations whose task shows next how far it got: operation -> first byte that it was refused.
+
+    It clears the beginning of the range or, where the behaviour keeps that, repeats the rest.
+    """
     following = _next_of_task(operations)
-    seen = np.flatnonzero(_clears_prefix(operations, following))
-    ends = operations.end[following[seen]].tolist()
-    return {op: end + 1 for op, end in zip(seen.tolist(), ends, strict=True)}
+    rest = _repeats(operations, following, behaviour) & (operations.start[following] > operations.start)
+    refused = operations.start[following].copy()
+    cleared = _clears_prefix(operations, following)
+    refused[cleared] = operations.end[following[cleared]] + np.uint64(1)
+    seen = np.flatnonzero(cleared | ((operations.kind == Kind.SET) & rest))
+    return dict(zip(seen.tolist(), refused[seen].tolist(), strict=True))
 
 
-def _repeats(operations: Operations, other: Index) -> NDArray[np.bool_]:
+def _exclusive(operations: Operations, bits: BitLayout, behaviour: Behaviour) -> NDArray[np.bool_]:
+    """Whether an operation asks for bits that nobody else may have."""
+    asked = operations.bits & bits.lock_bits
+    exclusive: NDArray[np.bool_] = (operations.kind == Kind.SET) & (asked != 0)
+    return exclusive & (asked == operations.bits) if behaviour.locks_alone else exclusive
+
+
+def _repeats(operations: Operations, other: Index, behaviour: Behaviour) -> NDArray[np.bool_]:
+    """Whether `other` asks for the same once more or, where the behaviour keeps the first part, the rest."""
     same: NDArray[np.bool_] = other != NONE
-    for column in (operations.kind, operations.start, operations.end, operations.bits):
+    for column in (operations.kind, operations.end, operations.bits):
         same = same & (column == column[other])
-    return same
+    start, again = operations.start, operations.start[other]
+    return same & ((again >= start) if behaviour.keeps_what_it_locked else (again == start))
 
 
 def _was_held(operations: Operations, row: int, failed: NDArray[np.bool_], bits: BitLayout) -> bool:

@@ -24,7 +24,7 @@ from harness.judge.findings import given_back, repeated_sets
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeFactory, TreeReplay
 from harness.judge.steps import Step, Steps
-from reference.extent_state import DONE, FAILED, U64_MAX, ExtentIoTree
+from reference.extent_state import DONE, FAILED, U64_MAX, Behaviour, ExtentIoTree
 
 __all__ = ["Reordering"]
 
@@ -73,6 +73,7 @@ class Reordering:
     operations: Operations
     states: States
     new_tree: TreeFactory
+    behaviour: Behaviour
     agrees: Callable[[int, int, Snapshot], bool]
     """Whether (checkpoint, tree) holds these contents in the kernel."""
     resolved: int = 0
@@ -82,8 +83,8 @@ class Reordering:
 
     def __post_init__(self) -> None:
         self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
-        self.given_back = given_back(self.operations)
-        self.repeated_sets = repeated_sets(self.operations)
+        self.given_back = given_back(self.operations, self.behaviour)
+        self.repeated_sets = repeated_sets(self.operations, self.behaviour)
 
     def explain(self, steps: Steps, trees: Iterable[int], outcome: Outcome) -> None:
         """Search the orders of `trees`; where one is found, put its effects into `outcome`."""

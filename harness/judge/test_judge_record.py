@@ -17,7 +17,8 @@ from harness.capture.records import Kind
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.testing import Operation, SimulatedKernel
 from harness.verdicts import Verdict
-from reference.extent_state import LINUX_6_18
+from reference.extent_state import LINUX_6_18, Behaviour
+from reference.extent_state.testing import BEHAVIOURS, FOUND
 
 NAMES = LINUX_6_18.names
 LOCKED, DELALLOC, DIRTY, DEFRAG = (NAMES[n] for n in ("LOCKED", "DELALLOC", "DIRTY", "DEFRAG"))
@@ -31,7 +32,8 @@ def bundle_of(kernel: SimulatedKernel, folder: Path, events: Table | None = None
     writer.add_table("events.npz", kernel.events() if events is None else events)
     save_checkpoints(writer, kernel.checkpoints)
     bits = {f"EXTENT_{name}": value for name, value in NAMES.items()}
-    return writer.finish({"capture": {"bits": bits}})
+    features = [f"symbol:{name}" for name in FOUND[kernel.behaviour]]
+    return writer.finish({"capture": {"bits": bits, "features": features}})
 
 
 def judged(kernel: SimulatedKernel, folder: Path, events: Table | None = None) -> Judgement:
@@ -57,10 +59,14 @@ def random_task(rng: random.Random, count: int, tree: int = TREE) -> list[Operat
 
 
 def random_kernel(
-    seed: int, preemption: float, cached: float = 0.0, need_resched: bool = False
+    seed: int,
+    preemption: float,
+    cached: float = 0.0,
+    need_resched: bool = False,
+    behaviour: Behaviour = Behaviour.linux_6_18,
 ) -> SimulatedKernel:
     rng = random.Random(seed)
-    kernel = SimulatedKernel(seed, preemption, cached, need_resched)
+    kernel = SimulatedKernel(seed, preemption, cached, need_resched, behaviour)
     kernel.run([random_task(rng, 25) for _ in range(3)])
     kernel.checkpoint("middle")
     kernel.run([random_task(rng, 10), random_task(rng, 10, 0x2000)])
@@ -97,6 +103,33 @@ def test_an_honest_kernel_passes(tmp_path: Path, seed: int) -> None:
     ]
     assert judgement.record.outcome.releases == 1
     assert judgement.record.outcome.failed_start
+
+
+by_behaviour = pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.name)
+
+
+@by_behaviour
+def test_each_kernel_is_judged_by_its_own_behaviour(tmp_path: Path, behaviour: Behaviour) -> None:
+    for seed in range(5):
+        judgement = judged(random_kernel(seed, 0, behaviour=behaviour), tmp_path / str(seed))
+        assert judgement.record.behaviour == behaviour
+        del (found := verdicts(judgement))["locks"]
+        assert set(found.values()) == {Verdict.PASS}
+        assert judgement.checks[0].detail == f"judged as {behaviour.name}"
+
+
+@by_behaviour
+def test_a_kernel_judged_by_another_behaviour_differs(tmp_path: Path, behaviour: Behaviour) -> None:
+    kernels = [random_kernel(seed, 0, behaviour=behaviour) for seed in range(6)]
+    # The locks of a 5.10 that asks for nothing else with them are those of a 6.1.
+    same = {Behaviour.linux_5_10, Behaviour.linux_6_1}
+    for other in BEHAVIOURS:
+        found = set()
+        for number, kernel in enumerate(kernels):
+            bundle = bundle_of(replace(kernel, behaviour=other), tmp_path / other.name / str(number))
+            found.add(verdicts(judge_record(bundle, search=False))["operations"])
+        alike = other == behaviour or {other, behaviour} == same
+        assert (Verdict.FAIL in found) != alike, other.name
 
 
 def test_another_order_of_contending_operations_is_found(tmp_path: Path) -> None:
@@ -271,6 +304,48 @@ def test_a_lock_that_the_model_gets_must_not_be_repeated(tmp_path: Path) -> None
     kernel = SimulatedKernel(preemption=0)
     kernel.run([[Operation(Kind.SET, 0, BLOCK - 1, LOCKED)] * 2])
     assert verdicts(judged(kernel, tmp_path / "b"))["locks"] is Verdict.FAIL
+
+
+def continued_lock(rest: int, behaviour: Behaviour) -> SimulatedKernel:
+    """One task holds [2, 3] when another asks for [0, 3]: it gets [0, 1], waits, and asks for the rest."""
+    kernel = SimulatedKernel(preemption=0, behaviour=behaviour)
+    kernel.run([[Operation(Kind.SET, 2 * BLOCK, 4 * BLOCK - 1, LOCKED)]])
+    wanted = Operation(Kind.SET, 0, 4 * BLOCK - 1, LOCKED)
+    waits = kernel.task(100, [wanted])
+    for _ in ("entered", "allocated", "refused", "freed"):
+        next(waits)
+    kernel.run([[], [Operation(Kind.CLEAR, 2 * BLOCK, 4 * BLOCK - 1, LOCKED)]])
+    kernel.run([[replace(wanted, start=rest * BLOCK)]])
+    kernel.checkpoint("locked")
+    return kernel
+
+
+def test_older_kernels_keep_what_they_locked_and_ask_for_the_rest(tmp_path: Path) -> None:
+    for rest, behaviour, expected in (
+        (2, Behaviour.linux_5_10, Verdict.PASS),
+        (2, Behaviour.linux_6_1, Verdict.FAIL),
+        (3, Behaviour.linux_5_10, Verdict.FAIL),
+    ):
+        judgement = judged(continued_lock(rest, behaviour), tmp_path / f"{rest}-{behaviour.name}")
+        assert verdicts(judgement)["locks"] is expected
+        assert 2 * BLOCK in judgement.record.outcome.failed_start.values()
+
+
+def test_a_rest_that_was_not_refused_must_not_be_repeated(tmp_path: Path) -> None:
+    """A task that got its lock asks for the end of it once more."""
+    kernel = SimulatedKernel(preemption=0, behaviour=Behaviour.linux_5_10)
+    kernel.run([[Operation(Kind.SET, first * BLOCK, 4 * BLOCK - 1, LOCKED) for first in (0, 2)]])
+    assert verdicts(judged(kernel, tmp_path / "b"))["locks"] is Verdict.FAIL
+
+
+def test_what_is_set_with_a_lock_is_none_on_older_kernels(tmp_path: Path) -> None:
+    for behaviour, compared in ((Behaviour.linux_5_10, 1), (Behaviour.linux_6_1, 2)):
+        kernel = SimulatedKernel(preemption=0, behaviour=behaviour)
+        kernel.run([[Operation(Kind.SET, 0, BLOCK - 1, bits) for bits in (LOCKED, LOCKED | DIRTY)]])
+        kernel.checkpoint("set")
+        judgement = judged(kernel, tmp_path / behaviour.name)
+        assert next(c.compared for c in judgement.checks if c.name == "locks") == compared
+        assert len(judgement.record.outcome.failed_start) == compared - 1
 
 
 def test_an_unlock_that_came_too_late_is_seen_by_the_repetition(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from harness.bundle import Table
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.records import RECORD, Kind
 from harness.capture.walk import STATE
-from reference.extent_state import FAILED, LINUX_6_18, ExtentIoTree
+from reference.extent_state import FAILED, LINUX_6_18, Behaviour, ExtentIoTree
 
 __all__ = ["Operation", "SimulatedKernel"]
 
@@ -45,6 +45,7 @@ class SimulatedKernel:
     """Chance that a state which leaves the tree is kept by another task's cached reference for a while."""
     need_resched: bool = False
     """Whether operations drop the lock wherever the kernel asks need_resched()."""
+    behaviour: Behaviour = Behaviour.linux_6_18
     trees: dict[int, ExtentIoTree] = field(default_factory=dict)
     rows: list[tuple[int, ...]] = field(default_factory=list)
     pointers: dict[int, int] = field(default_factory=dict)
@@ -101,7 +102,7 @@ class SimulatedKernel:
             yield from self._operation(pid, op)
 
     def _operation(self, pid: int, op: Operation) -> Iterator[bool]:
-        tree = self.trees.setdefault(op.tree, ExtentIoTree(LINUX_6_18))
+        tree = self.trees.setdefault(op.tree, ExtentIoTree(LINUX_6_18, self.behaviour))
         tree.need_resched = self.need_resched
         prealloc: list[int] = []
         position = op.start

@@ -14,7 +14,7 @@ from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.timeline import timeline
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
-from reference.extent_state import ExtentIoTree
+from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
 __all__ = ["judge_bundle"]
 
@@ -30,8 +30,11 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
     checks = [_capture_check(bundle)]
     judgement: Judgement | None = None
     if bundle.has("events.npz") and not capture["lost"]:
-        judgement = judge_record(bundle, model)
-        checks += judgement.checks
+        try:
+            judgement = judge_record(bundle, model)
+            checks += judgement.checks
+        except (MissingBitError, UnknownBehaviourError) as error:
+            reasons.append(str(error))
     checks += [_log_check(bundle), *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
     return CaseVerdict(

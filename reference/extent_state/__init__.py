@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from reference.extent_state.behaviour import Behaviour
+from reference.extent_state.behaviour import FEATURES, Behaviour, UnknownBehaviourError
 from reference.extent_state.bits import LINUX_6_18, BitLayout, MissingBitError
 from reference.extent_state.invariants import InvariantError
 from reference.extent_state.state import U64_MAX, ExtentState
@@ -12,6 +12,7 @@ from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 __all__ = [
     "DONE",
     "FAILED",
+    "FEATURES",
     "LINUX_6_18",
     "U64_MAX",
     "Behaviour",
@@ -20,4 +21,5 @@ __all__ = [
     "ExtentState",
     "InvariantError",
     "MissingBitError",
+    "UnknownBehaviourError",
 ]

@@ -18,17 +18,25 @@ from reference.extent_state.bits import BitLayout
 __all__ = ["NaiveOffsets", "NaiveStates", "Row"]
 
 
+def _exclusive(bits: int, layout: BitLayout, behaviour: Behaviour) -> int:
+    """Return those of the bits asked for that nobody else may have."""
+    alone = not bits & ~layout.lock_bits
+    return bits & layout.lock_bits if alone or not behaviour.locks_alone else 0
+
+
 class NaiveOffsets:
     """The bits of the offsets 0 to `size` - 1, one by one; 0 where there is no state."""
 
-    def __init__(self, layout: BitLayout, size: int) -> None:
+    def __init__(self, layout: BitLayout, size: int, behaviour: Behaviour = Behaviour.linux_6_18) -> None:
         self.layout = layout
+        self.behaviour = behaviour
         self.bits = [0] * size
 
     def set(self, start: int, end: int, bits: int) -> int | None:
         """Set `bits` up to the first offset where a lock that is asked for is held; return that offset."""
+        exclusive = _exclusive(bits, self.layout, self.behaviour)
         for offset in range(start, end + 1):
-            if self.bits[offset] & bits & self.layout.lock_bits:
+            if self.bits[offset] & exclusive:
                 return offset
             self.bits[offset] |= bits & ~self.layout.ctlbits
         return None
@@ -102,7 +110,7 @@ class NaiveStates:
                     goes_on = at < len(self.rows) and start <= end
                     continue
                 row = self.rows[at]
-                if is_set and row.bits & bits & self.layout.lock_bits:
+                if is_set and row.bits & _exclusive(bits, self.layout, self.behaviour):
                     return start
                 if is_set and row.start < start and row.bits & bits == bits:
                     start = (row.end + 1) % 2**64
@@ -201,7 +209,11 @@ class NaiveStates:
             self._join(at)
             return end + 1, len(self.rows)
         last = min(end, self.rows[at].start - 1)
-        at = self._grow_neighbour(at, start, last, stored)
+        if self.behaviour.inserts_before_merging:
+            self.rows.insert(at, Row(start, last, stored, self.supply.pop()))
+            at = self._join(at)
+        else:
+            at = self._grow_neighbour(at, start, last, stored)
         if self.behaviour.searches_again:
             return last + 1, len(self.rows)
         reached = self.rows[at].end

@@ -15,10 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from reference.extent_state.behaviour import Behaviour
 from reference.extent_state.bits import LINUX_6_18
 from reference.extent_state.naive import NaiveOffsets, NaiveStates, Sections
-from reference.extent_state.testing import BITS, Operation, random_operations, section
+from reference.extent_state.testing import BEHAVIOURS, BITS, Operation, random_operations, section
 from reference.extent_state.tree import FAILED, ExtentIoTree
 
-BEHAVIOURS = (Behaviour.mainline, Behaviour.searching_again, Behaviour.trimming)
+by_behaviour = pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.name)
 VOLUME = int(os.environ.get("EXTENT_STATE_VOLUME", "80000"))
 """Operations of the volume test, for each behaviour."""
 
@@ -100,7 +100,7 @@ class Pair:
         self.tree.validate(unfinished={at for _, at, _ in self.running.values()})
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+@by_behaviour
 @pytest.mark.parametrize(("pages", "extremes"), [(6, False), (30, True)])
 def test_states_and_identity_in_volume(behaviour: Behaviour, pages: int, extremes: bool) -> None:
     rng = random.Random(pages)
@@ -111,7 +111,7 @@ def test_states_and_identity_in_volume(behaviour: Behaviour, pages: int, extreme
             pair.validate()
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+@by_behaviour
 def test_interleaved_operations(behaviour: Behaviour) -> None:
     rng = random.Random(4)
     pair = Pair(behaviour)
@@ -157,12 +157,12 @@ def apply(tree: ExtentIoTree, operation: Operation) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+@by_behaviour
 @pytest.mark.parametrize("size", [7, 64])
 def test_contents_in_volume(behaviour: Behaviour, size: int) -> None:
     rng = random.Random(size)
     tree = ExtentIoTree(LINUX_6_18, behaviour)
-    naive = NaiveOffsets(LINUX_6_18, size)
+    naive = NaiveOffsets(LINUX_6_18, size, behaviour)
     for number, operation in enumerate(random_operations(rng, VOLUME // 2, size, 1)):
         assert apply(tree, operation) == apply_naively(naive, operation)
         if number % 8 == 0:
@@ -183,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     @initialize(behaviour=st.sampled_from(BEHAVIOURS))
     def begin(self, behaviour: Behaviour) -> None:
         self.pair = Pair(behaviour)
-        self.offsets = NaiveOffsets(LINUX_6_18, 16)
+        self.offsets = NaiveOffsets(LINUX_6_18, 16, behaviour)
 
     def do(self, kind: str, ends: tuple[int, int], bits: int, clear_bits: int = 0) -> None:
         operation = Operation(kind, min(ends), max(ends), bits, clear_bits)

@@ -13,40 +13,21 @@ from reference.extent_state import tree as tree_module
 from reference.extent_state.behaviour import Behaviour
 from reference.extent_state.bits import LINUX_6_18
 from reference.extent_state.state import U64_MAX
-from reference.extent_state.testing import BITS, Operation, random_operations
+from reference.extent_state.testing import (
+    BEHAVIOURS,
+    BITS,
+    PAGE,
+    Operation,
+    Rows,
+    pages,
+    random_operations,
+    rows,
+    tree_of,
+)
 from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 
 DIRTY, LOCKED, DELALLOC, DEFRAG = BITS["DIRTY"], BITS["LOCKED"], BITS["DELALLOC"], BITS["DEFRAG"]
 BOUNDARY, NORESERVE, CLEAR_ALL = BITS["BOUNDARY"], BITS["NORESERVE"], BITS["CLEAR_ALL_BITS"]
-PAGE = 4096
-
-Rows = list[tuple[int, int, int, int]]
-
-
-def tree_of(*rows: tuple[int, int, int], behaviour: Behaviour = Behaviour.mainline) -> ExtentIoTree:
-    """Build a tree of states given in pages, first to last inclusive, with idents 1, 2, ... in order."""
-    tree = ExtentIoTree(LINUX_6_18, behaviour)
-    for ident, (first, last, held) in enumerate(rows, 1):
-        tree.supply = [ident]
-        # Locked while the others are put in, so that nothing merges.
-        assert tree.set_extent_bit(first * PAGE, (last + 1) * PAGE - 1, held | LOCKED) is None
-        assert not tree.supply
-    for state in tree:
-        state.state &= ~LOCKED
-    for state, (_, _, held) in zip(tree, rows, strict=True):
-        state.state = held
-    tree.supply = [93, 92, 91]
-    return tree
-
-
-def rows(tree: ExtentIoTree) -> Rows:
-    """Return (first page, last page, bits, ident)."""
-    assert all(start % PAGE == 0 and (end + 1) % PAGE == 0 for start, end, _, _ in tree.states())
-    return [(start // PAGE, end // PAGE, held, ident) for start, end, held, ident in tree.states()]
-
-
-def pages(first: int, last: int) -> tuple[int, int]:
-    return first * PAGE, (last + 1) * PAGE - 1
 
 
 @pytest.mark.parametrize("module", [bits, tree_module])
@@ -164,20 +145,6 @@ def test_set_goes_on_under_one_lock_from_a_hole_but_not_into_one() -> None:
     ]
 
 
-def test_older_kernels_drop_the_lock_after_each_hole() -> None:
-    tree = tree_of((1, 1, DELALLOC), behaviour=Behaviour.searching_again)
-    assert tree.set_section(*pages(0, 2), DEFRAG) == PAGE
-    assert tree.set_section(PAGE, 3 * PAGE - 1, DEFRAG) == 2 * PAGE
-
-
-def test_older_kernels_leave_a_last_byte_to_another_search() -> None:
-    for behaviour, at in ((Behaviour.mainline, DONE), (Behaviour.searching_again, 4)):
-        tree = ExtentIoTree(LINUX_6_18, behaviour)
-        tree.set_extent_bit(0, 3, DIRTY)
-        tree.set_extent_bit(4, 4, DELALLOC)
-        assert tree.set_section(0, 4, DEFRAG) == at
-
-
 # Locking.
 
 
@@ -235,13 +202,6 @@ def test_clear_in_the_middle_splits_twice_under_one_lock() -> None:
     assert rows(tree) == [(0, 0, DIRTY | DELALLOC, 91), (1, 2, DIRTY, 92), (3, 3, DIRTY | DELALLOC, 1)]
 
 
-def test_older_kernels_drop_the_lock_between_the_splits_of_a_clear() -> None:
-    tree = tree_of((0, 3, DIRTY | DELALLOC), behaviour=Behaviour.searching_again)
-    assert tree.clear_section(*pages(1, 2), DELALLOC) == PAGE
-    assert tree.clear_section(*pages(1, 2), DELALLOC) == DONE
-    assert rows(tree) == [(0, 0, DIRTY | DELALLOC, 91), (1, 2, DIRTY, 92), (3, 3, DIRTY | DELALLOC, 1)]
-
-
 def test_clear_passes_over_holes_and_other_states() -> None:
     tree = tree_of((1, 1, DIRTY), (3, 3, DELALLOC), (5, 5, DIRTY))
     assert tree.clear_section(*pages(0, 4), DIRTY) == DONE
@@ -252,13 +212,6 @@ def test_clear_that_runs_out_of_states_searches_once_more() -> None:
     tree = tree_of((0, 0, DIRTY))
     assert tree.clear_section(*pages(0, 4), DIRTY) == PAGE
     assert tree.clear_section(*pages(1, 4), DIRTY) == DONE
-
-
-def test_clear_looks_no_further_than_its_range() -> None:
-    # The first state takes in the second and then reaches the end of the range.
-    for behaviour, at in ((Behaviour.mainline, PAGE), (Behaviour.searching_again, DONE)):
-        tree = tree_of((0, 0, DIRTY | DELALLOC), (1, 1, DELALLOC), (2, 2, DEFRAG), behaviour=behaviour)
-        assert tree.clear_section(*pages(0, 1), DIRTY) == at
 
 
 def test_delalloc_takes_noreserve_along() -> None:
@@ -277,27 +230,6 @@ def test_clear_of_control_bits_alone_changes_nothing() -> None:
     tree = tree_of((0, 2, DIRTY))
     tree.clear_extent_bit(*pages(1, 1), BITS["CLEAR_META_RESV"] | BITS["ADD_INODE_BYTES"])
     assert rows(tree) == [(0, 2, DIRTY, 1)]
-
-
-def test_newer_kernels_trim_instead_of_splitting() -> None:
-    head = tree_of((0, 3, DIRTY), behaviour=Behaviour.trimming)
-    head.clear_extent_bit(*pages(0, 1), DIRTY)
-    assert rows(head) == [(2, 3, DIRTY, 1)]
-    tail = tree_of((0, 3, DIRTY), (4, 4, DIRTY | DELALLOC), behaviour=Behaviour.trimming)
-    assert tail.clear_section(*pages(2, 4), DIRTY) == DONE
-    assert rows(tail) == [(0, 1, DIRTY, 1), (4, 4, DELALLOC, 2)]
-    middle = tree_of((0, 3, DIRTY), behaviour=Behaviour.trimming)
-    assert middle.clear_section(*pages(1, 2), DIRTY) == DONE
-    assert rows(middle) == [(0, 0, DIRTY, 91), (3, 3, DIRTY, 1)]
-    assert (head.supply, tail.supply, middle.supply) == ([93, 92, 91], [93, 92, 91], [93, 92])
-
-
-def test_trimming_wants_the_bits_to_be_named() -> None:
-    for asked in (CLEAR_ALL, DELALLOC):
-        tree = tree_of((0, 3, DELALLOC | NORESERVE), behaviour=Behaviour.trimming)
-        tree.clear_extent_bit(*pages(0, 1), asked)
-        assert rows(tree) == [(2, 3, DELALLOC | NORESERVE, 1)]
-        assert tree.erased == [91]
 
 
 # Converting.
@@ -324,17 +256,6 @@ def test_convert_splits_a_state_that_is_so_already() -> None:
     assert tree.erased == [91, 1]
 
 
-def test_older_kernels_convert_again_what_took_in_a_hole() -> None:
-    for behaviour, erased, supply in (
-        (Behaviour.mainline, [], [93, 92, 91]),
-        (Behaviour.searching_again, [91], [93, 92]),
-    ):
-        tree = tree_of((1, 1, DIRTY), behaviour=behaviour)
-        tree.convert_extent_bit(*pages(0, 1), DIRTY, DELALLOC)
-        assert rows(tree) == [(0, 1, DIRTY, 1)]
-        assert (tree.erased, tree.supply) == (erased, supply)
-
-
 def test_convert_does_not_take_noreserve_along() -> None:
     tree = tree_of((0, 0, DELALLOC | NORESERVE))
     tree.convert_extent_bit(*pages(0, 0), DIRTY, DELALLOC)
@@ -344,7 +265,7 @@ def test_convert_does_not_take_noreserve_along() -> None:
 # The ends of the world.
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.mainline, Behaviour.searching_again, Behaviour.trimming])
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.name)
 def test_whole_range(behaviour: Behaviour) -> None:
     tree = ExtentIoTree(LINUX_6_18, behaviour)
     assert tree.set_extent_bit(0, U64_MAX, DIRTY) is None
@@ -470,3 +391,11 @@ def test_a_section_ends_where_the_kernel_would_reschedule() -> None:
     assert tree.set_section(4096, 12287, DELALLOC) == 8192
     assert tree.set_section(8192, 12287, DELALLOC) == DONE
     assert tree.clear_section(0, 12287, DELALLOC) == 4096
+
+
+def test_a_clear_may_be_interrupted_between_its_two_splits() -> None:
+    tree = tree_of((0, 3, DIRTY | DELALLOC))
+    tree.need_resched = True
+    assert tree.clear_section(*pages(1, 2), DELALLOC) == PAGE
+    assert tree.clear_section(*pages(1, 2), DELALLOC) == DONE
+    assert rows(tree) == [(0, 0, DIRTY | DELALLOC, 91), (1, 2, DIRTY, 92), (3, 3, DIRTY | DELALLOC, 1)]

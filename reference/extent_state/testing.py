@@ -4,17 +4,89 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from reference.extent_state.bits import LINUX_6_18
+from reference.extent_state.behaviour import Behaviour
+from reference.extent_state.bits import LINUX_6_18, BitLayout
 from reference.extent_state.state import U64_MAX
 from reference.extent_state.tree import DONE, FAILED, ExtentIoTree
 
-__all__ = ["BITS", "KernelCalls", "Operation", "Outcome", "random_operations", "section"]
+__all__ = [
+    "BEHAVIOURS",
+    "BITS",
+    "FOUND",
+    "LAYOUTS",
+    "PAGE",
+    "KernelCalls",
+    "Operation",
+    "Outcome",
+    "Rows",
+    "pages",
+    "random_operations",
+    "rows",
+    "section",
+    "translated",
+    "tree_of",
+]
+
+BEHAVIOURS = (
+    Behaviour.linux_5_10,
+    Behaviour.linux_6_1,
+    Behaviour.linux_6_12,
+    Behaviour.linux_6_18,
+    Behaviour.linux_7_2,
+)
+
+_FOUND_6_18 = (
+    "btrfs_free_extent_state",
+    "btrfs_lock_extent_bits",
+    "btrfs_test_range_bit_exists",
+    "btrfs_clear_extent_bit_changeset",
+)
+FOUND = {
+    Behaviour.linux_5_10: ("free_extent_state",),
+    Behaviour.linux_6_1: ("free_extent_state", "lock_extent"),
+    Behaviour.linux_6_12: ("free_extent_state", "__lock_extent", "test_range_bit_exists"),
+    Behaviour.linux_6_18: _FOUND_6_18,
+    Behaviour.linux_7_2: (*_FOUND_6_18, "btrfs_reclaim_block_groups"),
+}
+"""The functions that tell, in Debian's 5.10.262 (its btrfs.ko), and 6.1.192, 6.12.117, 7.2.13 and our 6.18.44
+(their /proc/kallsyms)."""
+
+
+def _layout(names: str, *, first: int = 0) -> dict[str, int]:
+    return {name: 1 << bit for bit, name in enumerate(names.split(), first)}
+
+
+_LINUX_5_10 = _layout(
+    "DIRTY UPTODATE LOCKED NEW DELALLOC DEFRAG BOUNDARY NODATASUM CLEAR_META_RESV NEED_WAIT DAMAGED "
+    "NORESERVE QGROUP_RESERVED CLEAR_DATA_RESV DELALLOC_NEW"
+)
+LAYOUTS = {
+    # Its argument `delete` is a bit of the record's own.
+    Behaviour.linux_5_10: BitLayout.from_names(_LINUX_5_10 | _layout("CLEAR_ALL_BITS", first=31)),
+    # DAMAGED is gone.
+    Behaviour.linux_6_1: BitLayout.from_names(
+        {name: bit for name, bit in _LINUX_5_10.items() if name != "DAMAGED"}
+        | _layout("ADD_INODE_BYTES CLEAR_ALL_BITS", first=15)
+    ),
+    Behaviour.linux_6_12: BitLayout.from_names(
+        _layout(
+            "DIRTY UPTODATE LOCKED DIO_LOCKED NEW DELALLOC DEFRAG BOUNDARY NODATASUM CLEAR_META_RESV "
+            "NEED_WAIT NORESERVE QGROUP_RESERVED CLEAR_DATA_RESV DELALLOC_NEW ADD_INODE_BYTES "
+            "CLEAR_ALL_BITS NOWAIT"
+        )
+    ),
+    Behaviour.linux_6_18: LINUX_6_18,
+    Behaviour.linux_7_2: LINUX_6_18,
+}
+"""The bits of each kernel (fs/btrfs/extent-io-tree.h)."""
 
 BITS = LINUX_6_18.names
+PAGE = 4096
+Rows = list[tuple[int, int, int, int]]
 _OFTEN = (BITS["DIRTY"], BITS["DELALLOC"], BITS["DEFRAG"], BITS["LOCKED"])
 _SELDOM = (BITS["BOUNDARY"], BITS["NORESERVE"], BITS["DIO_LOCKED"], BITS["NEED_WAIT"])
 _CONTROL = (BITS["CLEAR_META_RESV"], BITS["CLEAR_DATA_RESV"], BITS["ADD_INODE_BYTES"], BITS["CLEAR_ALL_BITS"])
@@ -80,6 +152,18 @@ def _to_extremes(rng: random.Random, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
+def translated(operations: Iterable[Operation], layout: BitLayout) -> Iterator[Operation]:
+    """Give random operations the bits of another layout; leave out those that would ask for nothing."""
+
+    def others(bits: int) -> int:
+        return sum(layout.names.get(name, 0) for name, bit in BITS.items() if bits & bit)
+
+    for operation in operations:
+        bits, clear_bits = others(operation.bits), others(operation.clear_bits)
+        if bits or operation.kind == "release":
+            yield operation._replace(bits=bits, clear_bits=clear_bits)
+
+
 def section(tree: ExtentIoTree, operation: Operation, at: int) -> int:
     """Do one section of a set, clear or convert."""
     if operation.kind == "set":
@@ -132,3 +216,30 @@ class KernelCalls:
         tree.erased.clear()
         tree.supply = []
         return outcome
+
+
+def tree_of(*rows: tuple[int, int, int], behaviour: Behaviour = Behaviour.linux_6_18) -> ExtentIoTree:
+    """Build a tree of states given in pages, first to last inclusive, with idents 1, 2, ... in order."""
+    tree = ExtentIoTree(LINUX_6_18, behaviour)
+    for ident, (first, last, held) in enumerate(rows, 1):
+        tree.supply = [ident]
+        # Locked while the others are put in, so that nothing merges.
+        assert tree.set_extent_bit(first * PAGE, (last + 1) * PAGE - 1, held | BITS["LOCKED"]) is None
+        assert not tree.supply
+    for state in tree:
+        state.state &= ~BITS["LOCKED"]
+    for state, (_, _, held) in zip(tree, rows, strict=True):
+        state.state = held
+    tree.supply = [93, 92, 91]
+    return tree
+
+
+def rows(tree: ExtentIoTree) -> Rows:
+    """Return (first page, last page, bits, ident)."""
+    assert all(start % PAGE == 0 and (end + 1) % PAGE == 0 for start, end, _, _ in tree.states())
+    return [(start // PAGE, end // PAGE, held, ident) for start, end, held, ident in tree.states()]
+
+
+def pages(first: int, last: int) -> tuple[int, int]:
+    """Return the first and last byte of a range of pages."""
+    return first * PAGE, (last + 1) * PAGE - 1

@@ -45,6 +45,8 @@ class ExtentIoTree(Queries):
     """
 
     __slots__ = (
+        "_inserts_first",
+        "_locks_alone",
         "_no_merge",
         "_searches_again",
         "_stored",
@@ -58,7 +60,7 @@ class ExtentIoTree(Queries):
         "unsupplied",
     )
 
-    def __init__(self, bits: BitLayout, behaviour: Behaviour = Behaviour.mainline) -> None:
+    def __init__(self, bits: BitLayout, behaviour: Behaviour = Behaviour.linux_6_18) -> None:
         super().__init__()
         self.bits = bits
         self.behaviour = behaviour
@@ -76,6 +78,8 @@ class ExtentIoTree(Queries):
         self._no_merge = bits.lock_bits | bits.boundary
         self._searches_again = behaviour.searches_again
         self._trims = behaviour.trims_in_place
+        self._inserts_first = behaviour.inserts_before_merging
+        self._locks_alone = behaviour.locks_alone
 
     # Whole operations: one section after the other, nothing in between.
 
@@ -102,8 +106,9 @@ class ExtentIoTree(Queries):
             at = self.convert_section(at, end, bits, clear_bits)
 
     def release(self) -> None:
-        """Drop all states (`btrfs_extent_io_tree_release`), in the kernel's order: children first."""
-        self.erased += [state.ident for state in self.postorder()]
+        """Drop all states (`btrfs_extent_io_tree_release`), in the kernel's order."""
+        order = self if self.behaviour.releases_in_order else self.postorder()
+        self.erased += [state.ident for state in order]
         self.clear()
 
     # Sections: one hold of tree->lock each.
@@ -122,7 +127,7 @@ class ExtentIoTree(Queries):
         >>> tree.failed_start, [state[:3] for state in tree.states()]
         (8192, [(0, 8191, 2), (8192, 12287, 2)])
         """
-        exclusive = bits & self.bits.lock_bits
+        exclusive = self._exclusive(bits)
         state = self.by_start.get(start) or self.search(start)
         if state is self.anchor:
             self._insert_state_fast(start, end, bits)
@@ -157,7 +162,7 @@ class ExtentIoTree(Queries):
     def clear_section(self, start: int, end: int, bits: int) -> int:
         """Clear `bits` from `start` on until the kernel would drop the lock.
 
-        In C: `btrfs_clear_extent_bit_changeset`; `__clear_extent_bit` in 6.12.
+        In C: `btrfs_clear_extent_bit_changeset`; `__clear_extent_bit` before 6.16.
 
         Returns where the next section starts, or DONE.
 
@@ -183,7 +188,7 @@ class ExtentIoTree(Queries):
             else:
                 if state.start < start:
                     self._split_state(state, start)
-                    if last_end > end and self._searches_again:
+                    if last_end > end and (self._searches_again or self.need_resched):
                         return start
                 if last_end > end:
                     self._clear_first_part(state, end, bits, wanted)
@@ -238,6 +243,11 @@ class ExtentIoTree(Queries):
 
     # Steps of a section.
 
+    def _exclusive(self, bits: int) -> int:
+        """Return the bits asked for that no state may have already."""
+        exclusive = bits & self.bits.lock_bits
+        return 0 if self._locks_alone and exclusive != bits else exclusive
+
     def _take(self) -> int:
         """Return the ident of the state that the kernel allocates now, or had allocated before it locked."""
         if self.supply:
@@ -289,10 +299,11 @@ class ExtentIoTree(Queries):
         """Put [start, end] before `following`, into a neighbour if one is equal (`insert_state`).
 
         The kernel looks for the place from the root down and lets the first equal neighbour on its way grow,
-        which then takes in the other. A neighbour that grows leaves the preallocated state unused.
+        which then takes in the other. A neighbour that grows leaves the preallocated state unused. Older
+        kernels insert the new state, which takes in both.
         """
         stored = bits & self._stored
-        if not bits & self._no_merge:
+        if not (self._inserts_first or bits & self._no_merge):
             previous = following.prev
             joins_next = following.state == stored and following.start == end + 1
             joins_previous = previous.state == stored and previous.end == start - 1
@@ -307,6 +318,8 @@ class ExtentIoTree(Queries):
                 return previous
         state = ExtentState(start, end, stored, self._take())
         self.add_before(state, following)
+        if self._inserts_first:
+            self._merge_state(state)
         return state
 
     def _split_state(self, state: ExtentState, split: int) -> ExtentState:

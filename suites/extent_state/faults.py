@@ -2,7 +2,7 @@
 """Puts faults into the model and sees whether judging the recorded bundles catches them.
 
 A judge that passes every record proves nothing; this shows what it would not pass.
-`python -m suites.extent_state.faults` prints the table of docs/faults.md.
+`python -m suites.extent_state.faults` prints the tables of docs/faults.md; given folders of bundles, theirs.
 """
 
 from __future__ import annotations
@@ -19,15 +19,30 @@ from unittest.mock import patch
 import numpy as np
 
 from harness.bundle import Bundle
-from harness.judge.extent_state import judge_record
+from harness.judge.extent_state import behaviour_of, judge_record
 from harness.verdicts import Verdict
-from reference.extent_state import ExtentIoTree
-from suites.extent_state.fault_table import FAULTS, Fault
+from reference.extent_state import Behaviour, BitLayout, ExtentIoTree
+from suites.extent_state.fault import Fault
+from suites.extent_state.fault_table import FAULTS
 
-__all__ = ["CONTENDED", "DATA", "Catch", "StaleFaultError", "bundles", "catch", "mutant", "row", "table"]
+__all__ = [
+    "CONTENDED",
+    "DATA",
+    "HOST",
+    "Catch",
+    "StaleFaultError",
+    "bundles",
+    "catch",
+    "escapes",
+    "kernels",
+    "mutant",
+    "row",
+    "table",
+]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-"""The recorded bundles."""
+"""The recorded bundles: those of 6.18, and a folder with those of each other kernel."""
+HOST = "6.18"
 CONTENDED = ("overtaken", "interrupted", "resumed")
 """Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
@@ -68,11 +83,21 @@ def mutant(fault: Fault) -> type[ExtentIoTree]:
 
 
 @cache
-def bundles() -> tuple[Bundle, ...]:
-    """Return the recorded bundles that need no search, the one with the fewest events first."""
-    found = [
-        Bundle.open(path.parent) for path in DATA.glob("*/bundle.json") if path.parent.name not in CONTENDED
-    ]
+def kernels() -> tuple[str, ...]:
+    """Return the kernels that bundles were recorded on: 6.18, then the names of the others' folders."""
+    others = {path.parent.parent.name for path in DATA.glob("*/*/bundle.json")}
+    return (HOST, *sorted(others))
+
+
+@cache
+def bundles(kernel: str = HOST) -> tuple[Bundle, ...]:
+    """Return the bundles of a kernel that need no search, the one with the fewest events first."""
+    return _bundles(DATA if kernel == HOST else DATA / kernel)
+
+
+def _bundles(folder: Path) -> tuple[Bundle, ...]:
+    paths = (path.parent for path in folder.glob("*/bundle.json"))
+    found = [Bundle.open(path) for path in paths if path.name not in CONTENDED]
     return tuple(sorted(found, key=lambda bundle: int(bundle.manifest["capture"]["events"])))
 
 
@@ -105,19 +130,33 @@ def _difference(bundle: Bundle, model: type[ExtentIoTree]) -> Catch | None:
     return Catch(bundle.path.name, failed.name, True, after, len(operations))
 
 
-def row(fault: Fault, found: Catch | None) -> str:
-    """Return the fault's row in the table of docs/faults.md."""
+def row(fault: Fault, found: Catch | None, among: Sequence[Bundle]) -> str:
+    """Return the fault's row in the table of docs/faults.md that is about these bundles."""
+    behaviour, bits = _kernel(among)
+    if absent := fault.why_absent(behaviour, bits):
+        return f"| {fault.name} | {fault.what} | not on this kernel: {absent} | |"
     if found is None:
-        return f"| {fault.name} | {fault.what} | not caught: {fault.survives} | |"
+        return f"| {fault.name} | {fault.what} | not caught: {fault.why_not_caught(behaviour)} | |"
     by = f"{found.by} in {found.bundle}" if found.compared else f"the model breaks down: {found.by}"
     after = f"{found.after:,} of {found.operations:,}" if found.compared else ""
     return f"| {fault.name} | {fault.what} | {by} | {after} |"
 
 
-def table() -> str:
-    """Return the Markdown table of all faults and how each is caught."""
+def escapes(fault: Fault, among: Sequence[Bundle]) -> bool:
+    """Tell whether the fault is known to change nothing in these bundles, for whichever reason."""
+    behaviour, bits = _kernel(among)
+    return bool(fault.why_absent(behaviour, bits) or fault.why_not_caught(behaviour))
+
+
+def table(among: Sequence[Bundle]) -> str:
+    """Return the Markdown table of all faults and how each is caught in the bundles of one kernel."""
     head = "| fault | what is wrong in the model | caught by | after operations |\n|---|---|---|---|"
-    return "\n".join([head, *(row(fault, catch(mutant(fault), bundles())) for fault in FAULTS)])
+    return "\n".join([head, *(row(fault, catch(mutant(fault), among), among) for fault in FAULTS)])
+
+
+def _kernel(among: Sequence[Bundle]) -> tuple[Behaviour, BitLayout]:
+    capture = among[0].manifest["capture"]
+    return behaviour_of(capture), BitLayout.from_names(capture["bits"])
 
 
 def _code(name: str, fault: Fault) -> str:
@@ -129,5 +168,12 @@ def _code(name: str, fault: Fault) -> str:
     return source.replace(fault.old, fault.new)
 
 
+def _print_tables(folders: Sequence[str]) -> None:
+    for folder in folders:
+        print(table(_bundles(Path(folder))))
+    for kernel in () if folders else kernels():
+        print(f"## {kernel}\n\n{table(bundles(kernel))}\n")
+
+
 if __name__ == "__main__":
-    print(table())
+    _print_tables(sys.argv[1:])

@@ -8,34 +8,82 @@ from pathlib import Path
 
 import pytest
 
-from reference.extent_state import LINUX_6_18, ExtentIoTree
-from suites.extent_state.fault_table import FAULTS, Fault
-from suites.extent_state.faults import StaleFaultError, bundles, catch, mutant, row
+from harness.bundle import Bundle, BundleWriter
+from harness.capture.checkpoints import save_checkpoints
+from harness.capture.records import Kind
+from harness.judge.testing import Operation, SimulatedKernel
+from reference.extent_state import LINUX_6_18, Behaviour, ExtentIoTree
+from reference.extent_state.testing import BEHAVIOURS, FOUND, LAYOUTS
+from suites.extent_state.fault import Fault
+from suites.extent_state.fault_table import FAULTS
+from suites.extent_state.faults import StaleFaultError, bundles, catch, escapes, kernels, mutant, row
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 
 
+def rows_of(kernel: str) -> list[str]:
+    """Return the rows of the table about one kernel."""
+    section = DOCUMENT.read_text().partition(f"## {kernel}\n")[2].partition("\n## ")[0]
+    return [line for line in section.splitlines() if line.startswith("| ")][1:]
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_the_fault_is_caught_as_documented(fault: Fault) -> None:
-    found = catch(mutant(fault), bundles())
-    assert (found is None) == bool(fault.survives), found
-    assert row(fault, found) in DOCUMENT.read_text().splitlines(), (
-        "run python -m suites.extent_state.faults and put its table into docs/faults.md"
+@pytest.mark.parametrize("kernel", kernels())
+def test_the_fault_is_caught_as_documented(kernel: str, fault: Fault) -> None:
+    among = bundles(kernel)
+    found = catch(mutant(fault), among)
+    assert (found is None) == escapes(fault, among), found
+    assert row(fault, found, among) in rows_of(kernel), (
+        "run python -m suites.extent_state.faults and put its tables into docs/faults.md"
     )
 
 
-def test_the_model_without_a_fault_passes_where_the_faults_are_caught() -> None:
+@pytest.mark.parametrize("kernel", kernels())
+def test_the_model_without_a_fault_passes_where_the_faults_are_caught(kernel: str) -> None:
     nothing = Fault(
         "nothing", "no edit", "tree", "class ExtentIoTree(Queries):", "class ExtentIoTree(Queries):"
     )
-    assert catch(mutant(nothing), bundles()) is None
+    assert catch(mutant(nothing), bundles(kernel)) is None
 
 
-def test_most_faults_are_caught_by_comparison() -> None:
-    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")][1:]
+@pytest.mark.parametrize("kernel", kernels())
+def test_most_faults_are_caught_by_comparison(kernel: str) -> None:
+    rows = rows_of(kernel)
     assert len(rows) == len(FAULTS) >= 30
+    present = [line for line in rows if "| not on this kernel" not in line]
+    assert len(present) * 4 > len(rows) * 3
+    assert sum("| not caught" in line or "breaks down" in line for line in present) * 5 < len(present)
+
+
+def test_each_fault_is_on_some_kernel_and_named_once() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
-    assert sum("not caught" in line or "breaks down" in line for line in rows) * 5 < len(rows)
+    for fault in FAULTS:
+        absent = [fault.why_absent(behaviour, LAYOUTS[behaviour]) for behaviour in BEHAVIOURS]
+        assert not all(absent), fault.name
+        assert {behaviour.name for behaviour in BEHAVIOURS} >= fault.survives_on.keys()
+
+
+def of_kernel(behaviour: Behaviour, folder: Path) -> Bundle:
+    """Write the bundle of a simulated kernel."""
+    kernel = SimulatedKernel(preemption=0, behaviour=behaviour)
+    kernel.run([[Operation(Kind.SET, 4096 * page, 4096 * page + 4095, 1) for page in (0, 2, 1)]])
+    writer = BundleWriter(folder)
+    writer.add_table("events.npz", kernel.events())
+    save_checkpoints(writer, [])
+    names = {f"EXTENT_{name}": value for name, value in LINUX_6_18.names.items()}
+    features = [f"symbol:{name}" for name in FOUND[behaviour]]
+    return writer.finish({"capture": {"bits": names, "features": features, "events": len(kernel.rows)}})
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.name)
+def test_a_fault_is_absent_where_a_kernel_lacks_what_it_breaks(behaviour: Behaviour, tmp_path: Path) -> None:
+    """A hole between two equal states, filled on each kernel."""
+    among = [of_kernel(behaviour, tmp_path / "b")]
+    for name in ("hole-joins-at-once", "hole-inserted-first"):
+        fault = next(fault for fault in FAULTS if fault.name == name)
+        found = catch(mutant(fault), among)
+        assert (found is None) == escapes(fault, among)
+        assert ("not on this kernel" in row(fault, found, among)) == (found is None)
 
 
 def test_a_fault_leaves_the_model_itself_alone() -> None:

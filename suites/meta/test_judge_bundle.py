@@ -6,6 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from harness.bundle import Bundle
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Verdict
@@ -55,6 +57,23 @@ def test_complaints_about_other_devices_are_not_ours(tmp_path: Path) -> None:
 
 def test_an_overrun_log_is_no_evidence(tmp_path: Path) -> None:
     assert verdicts(tmp_path / "b", dmesg_overrun=1)["kernel log"] is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"features": ["symbol:lock_extent"]}, "cannot be told from others"),
+        ({"bits": {"EXTENT_LOCKED": 2}}, "the kernel's extent bits lack"),
+    ],
+)
+def test_a_kernel_that_the_model_does_not_know_is_undecided(
+    tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    capture = write_bundle(tmp_path / "known").manifest["capture"] | changed
+    verdict = judge_bundle(write_bundle(tmp_path / "unknown", capture=capture))
+    assert verdict.verdict is Verdict.UNDECIDED
+    assert reason in verdict.reasons[0]
+    assert not [check for check in verdict.checks if check.by_model]
 
 
 def test_a_half_written_verdict_does_no_harm(tmp_path: Path) -> None:
