@@ -43,7 +43,7 @@ def console() -> Console:
 class ConsoleObserver(Observer):
     """Shows the case under way on each kernel, and one line for each that ended."""
 
-    def __init__(self, to: Console, kernels: Sequence[Kernel], cases: int) -> None:
+    def __init__(self, to: Console, kernels: Sequence[Kernel], cases: Sequence[Case]) -> None:
         self._console = to
         self._progress = Progress(
             SpinnerColumn(),
@@ -56,9 +56,11 @@ class ConsoleObserver(Observer):
             disable=not to.is_terminal,
         )
         self._tasks = {
-            k.label: self._progress.add_task(_title(k, "waiting"), total=cases, start=False) for k in kernels
+            k.label: self._progress.add_task(_title(k, "waiting"), total=len(cases), start=False)
+            for k in kernels
         }
         self._guests = any(k.name != HOST for k in kernels)
+        self._names = max(len(case.id) for case in cases)
         self._width = max(len(k.label) for k in kernels)
 
     def __enter__(self) -> ConsoleObserver:
@@ -92,7 +94,8 @@ class ConsoleObserver(Observer):
         word = str(verdict.verdict)
         where = f"{kernel.label:{self._width}} " if self._guests else ""
         self._console.print(
-            f"[{STYLES[word]}]{word:9}[/] {where}{case.id:44} {verdict.events:>9,} events {wall_s:6.1f} s"
+            f"[{STYLES[word]}]{word:9}[/] {where}{case.id:{self._names}} {verdict.events:>9,} events {wall_s:6.1f} s",
+            soft_wrap=True,
         )
 
     def kept(self, kernel: Kernel, ways_in: Sequence[str]) -> None:

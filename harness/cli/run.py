@@ -89,7 +89,7 @@ def run(
         suites=suite or [],
         guests=options,
     )
-    with ConsoleObserver(console(), plan.kernels, len(chosen)) as observer:
+    with ConsoleObserver(console(), plan.kernels, chosen) as observer:
         try:
             run_cases(plan, observer)
         except BaseException:
