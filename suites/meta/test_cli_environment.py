@@ -27,8 +27,8 @@ FILLING_CASE = "extent_state/many-states"
 
 # The least space that a run begins with is lowered, so that it can run out of it in the test.
 UNCHECKED = """
-import harness.doctor.checks, harness.runner
-harness.doctor.checks.MINIMUM_FREE_BYTES = harness.runner.MINIMUM_WORK_BYTES = 0
+import harness.doctor.checks, harness.run.run
+harness.doctor.checks.MINIMUM_FREE_BYTES = harness.run.run.MINIMUM_WORK_BYTES = 0
 from harness.cli import main
 main()
 """
