@@ -16,7 +16,17 @@ from reference.extent_state import LINUX_6_18, Behaviour, ExtentIoTree
 from reference.extent_state.testing import BEHAVIOURS, FOUND, LAYOUTS
 from suites.extent_state.fault import Fault
 from suites.extent_state.fault_table import FAULTS
-from suites.extent_state.faults import StaleFaultError, bundles, catch, escapes, kernels, mutant, row
+from suites.extent_state.faults import (
+    EndlessError,
+    StaleFaultError,
+    bounded,
+    bundles,
+    catch,
+    escapes,
+    kernels,
+    mutant,
+    row,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 
@@ -96,6 +106,16 @@ def test_a_fault_leaves_the_model_itself_alone() -> None:
     assert sound.set_extent_bit(0, 4095, locked) == 0
     # A copy, as the search for another order makes, has the fault as well.
     assert broken.copy().set_extent_bit(0, 4095, locked) is None
+
+
+def test_a_model_that_never_ends_is_stopped() -> None:
+    class Endless(ExtentIoTree):
+        def clear_section(self, start: int, end: int, bits: int) -> int:
+            return min(start, end, bits)
+
+    tree = bounded(Endless, 1000)(LINUX_6_18)
+    with pytest.raises(EndlessError):
+        tree.clear_extent_bit(0, 4095, 1)
 
 
 @pytest.mark.parametrize("old", ["no such line", "state"])
