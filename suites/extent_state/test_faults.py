@@ -17,9 +17,9 @@ from reference.extent_state.testing import BEHAVIOURS, FOUND, LAYOUTS
 from suites.extent_state.fault import Fault
 from suites.extent_state.fault_table import FAULTS
 from suites.extent_state.faults import (
+    BUDGET,
     EndlessError,
     StaleFaultError,
-    bounded,
     bundles,
     catch,
     escapes,
@@ -98,6 +98,7 @@ def test_a_fault_is_absent_where_a_kernel_lacks_what_it_breaks(behaviour: Behavi
 
 def test_a_fault_leaves_the_model_itself_alone() -> None:
     fault = next(fault for fault in FAULTS if fault.name == "lock-never-fails")
+    BUDGET.left = 1000
     broken, sound = mutant(fault)(LINUX_6_18), ExtentIoTree(LINUX_6_18)
     locked = LINUX_6_18.names["LOCKED"]
     for tree in (broken, sound):
@@ -108,14 +109,24 @@ def test_a_fault_leaves_the_model_itself_alone() -> None:
     assert broken.copy().set_extent_bit(0, 4095, locked) is None
 
 
-def test_a_model_that_never_ends_is_stopped() -> None:
-    class Endless(ExtentIoTree):
-        def clear_section(self, start: int, end: int, bits: int) -> int:
-            return min(start, end, bits)
-
-    tree = bounded(Endless, 1000)(LINUX_6_18)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("start = last_end + 1\n            if state is self.anchor or", "if state is self.anchor or"),
+        (
+            "                state = self._next_search_state(state, end)\n            elif",
+            f"{'':16}pass\n            elif",
+        ),
+    ],
+    ids=["in another section", "in the same section"],
+)
+def test_a_model_that_never_ends_is_stopped(old: str, new: str) -> None:
+    """A clear that goes on where it was."""
+    tree = mutant(Fault("endless", "goes on", "tree", old, new))(LINUX_6_18)
+    BUDGET.left = 1000
+    tree.set_extent_bit(0, 4095, 2)
     with pytest.raises(EndlessError):
-        tree.clear_extent_bit(0, 4095, 1)
+        tree.clear_extent_bit(0, 8191, 1)
 
 
 @pytest.mark.parametrize("old", ["no such line", "state"])
