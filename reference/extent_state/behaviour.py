@@ -121,11 +121,11 @@ class _Change(NamedTuple):
 # Oldest first, so that a kernel which has one has those before it. Functions that no file but theirs could
 # call would be inlined here and there: all of these are called from other files.
 _HISTORY = (
-    # Every kernel since 2008; renamed in 6.16. Without it the list of symbols was not to be read.
+    # Every kernel here; renamed in 6.16. Without it the list of symbols was not to be read.
     _Change(frozenset({"symbol:free_extent_state", "symbol:btrfs_free_extent_state"})),
     # 6.1-rc1, 570eb97bace8 "btrfs: unify the lock/unlock extent variants", four commits behind the one that
     # ended locks_alone; keeps_what_it_locked ended in 6.1-rc2: rc1 is misjudged, and so is a kernel that has
-    # 9e769bd7e5db alone, as 6.0's stable releases may. Renamed in 6.12 and 6.16.
+    # 9e769bd7e5db alone, as a stable 6.0 might. Renamed in 6.12 and 6.16.
     _Change(
         frozenset({"symbol:lock_extent", "symbol:__lock_extent", "symbol:btrfs_lock_extent_bits"}),
         ended=("locks_alone", "keeps_what_it_locked"),

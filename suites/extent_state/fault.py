@@ -18,7 +18,6 @@ __all__ = [
     "NO_DIO_LOCKED",
     "ONE_HOLD",
     "SEARCHING",
-    "SHAPELESS",
     "SPLITTING",
     "TRIMMING",
     "Absent",
@@ -41,10 +40,6 @@ INSERTING = Absent(
 GROWING = Absent(
     lambda behaviour, _: not behaviour.inserts_before_merging,
     "what fills a hole goes into a neighbour that is equal",
-)
-SHAPELESS = Absent(
-    lambda behaviour, _: behaviour.inserts_before_merging,
-    "the tree's shape decides nothing",
 )
 SEARCHING = Absent(
     lambda behaviour, _: behaviour.searches_again,

@@ -7,7 +7,6 @@ from suites.extent_state.fault import (
     NO_DIO_LOCKED,
     ONE_HOLD,
     SEARCHING,
-    SHAPELESS,
     SPLITTING,
     TRIMMING,
     Fault,
@@ -251,7 +250,6 @@ _SHAPE = (
         "index",
         "        rebalance_after_insert(anchor, state)\n",
         "        state.red = False\n",
-        absent=SHAPELESS,
     ),
     Fault(
         "no-inner-rotation",
@@ -259,7 +257,6 @@ _SHAPE = (
         "rbtree",
         "        if node is parent.right:\n            _rotate_left(parent)\n            parent = node\n",
         "",
-        absent=SHAPELESS,
     ),
     Fault(
         "no-recolour",
@@ -267,7 +264,6 @@ _SHAPE = (
         "rbtree",
         "        if not uncle.red:\n",
         "        if True:\n",
-        absent=SHAPELESS,
     ),
     Fault(
         "no-rebalance-after-erase",
@@ -275,7 +271,6 @@ _SHAPE = (
         "rbtree",
         "    elif not node.red and parent is not anchor:\n        _rebalance_after_erase(anchor, parent)\n",
         "",
-        absent=SHAPELESS,
     ),
     Fault(
         "erase-keeps-colour",
@@ -283,7 +278,6 @@ _SHAPE = (
         "rbtree",
         "    successor.red = node.red\n",
         "",
-        absent=SHAPELESS,
     ),
 )
 

@@ -7,6 +7,7 @@ A judge that passes every record proves nothing; this shows what it would not pa
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +27,13 @@ from suites.extent_state.fault import Fault
 from suites.extent_state.fault_table import FAULTS
 
 __all__ = [
+    "BUDGET",
     "CONTENDED",
     "DATA",
     "HOST",
+    "Budget",
     "Catch",
+    "EndlessError",
     "StaleFaultError",
     "bundles",
     "catch",
@@ -47,12 +51,50 @@ CONTENDED = ("overtaken", "interrupted", "resumed")
 """Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
 _PACKAGE = "reference.extent_state"
+# Releases are searched for in up to four replays; a sound model needs a few rounds an event in each.
+_ROUNDS_AN_EVENT = 200
 # In the order of their imports: each is made anew, on top of those before it.
 _MODULES = ("rbtree", "index", "queries", "tree")
 
 
+class EndlessError(Exception):
+    """The model goes on and on."""
+
+
+@dataclass
+class Budget:
+    """How many sections and rounds of loops a broken model may still go through."""
+
+    left: int
+
+    def spend(self) -> None:
+        """Count one; raise EndlessError when there is none left."""
+        self.left -= 1
+        if self.left < 0:
+            raise EndlessError
+
+
+class _Counting(ast.NodeTransformer):
+    """Lets every section and every round of a loop call `spend`."""
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        return self._counted(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._counted(node) if node.name.endswith("_section") else self.generic_visit(node)
+
+    def _counted(self, node: ast.While | ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        node.body[:0] = ast.parse("spend()").body
+        return ast.fix_missing_locations(node)
+
+
 class StaleFaultError(Exception):
     """The model no longer has, exactly once, what a fault edits."""
+
+
+BUDGET = Budget(0)
+"""Of all mutants: filled up before each bundle."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +119,9 @@ def mutant(fault: Fault) -> type[ExtentIoTree]:
     made = {f"{_PACKAGE}.{name}": ModuleType(f"{_PACKAGE}.{name}") for name in _MODULES}
     with patch.dict(sys.modules, made):
         for name in _MODULES:
-            exec(_code(name, fault), made[f"{_PACKAGE}.{name}"].__dict__)
+            namespace = made[f"{_PACKAGE}.{name}"].__dict__
+            namespace["spend"] = BUDGET.spend
+            exec(compile(_Counting().visit(ast.parse(_code(name, fault))), name, "exec"), namespace)
     model: type[ExtentIoTree] = made[f"{_PACKAGE}.tree"].ExtentIoTree
     return model
 
@@ -120,6 +164,7 @@ def catch(model: type[ExtentIoTree], among: Sequence[Bundle]) -> Catch | None:
 
 
 def _difference(bundle: Bundle, model: type[ExtentIoTree]) -> Catch | None:
+    BUDGET.left = _ROUNDS_AN_EVENT * int(bundle.manifest["capture"]["events"])
     judgement = judge_record(bundle, model, search=False)
     failed = next((check for check in judgement.checks if check.verdict == Verdict.FAIL), None)
     if failed is None:

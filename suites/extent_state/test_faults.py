@@ -16,7 +16,17 @@ from reference.extent_state import LINUX_6_18, Behaviour, ExtentIoTree
 from reference.extent_state.testing import BEHAVIOURS, FOUND, LAYOUTS
 from suites.extent_state.fault import Fault
 from suites.extent_state.fault_table import FAULTS
-from suites.extent_state.faults import StaleFaultError, bundles, catch, escapes, kernels, mutant, row
+from suites.extent_state.faults import (
+    BUDGET,
+    EndlessError,
+    StaleFaultError,
+    bundles,
+    catch,
+    escapes,
+    kernels,
+    mutant,
+    row,
+)
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 
@@ -88,6 +98,7 @@ def test_a_fault_is_absent_where_a_kernel_lacks_what_it_breaks(behaviour: Behavi
 
 def test_a_fault_leaves_the_model_itself_alone() -> None:
     fault = next(fault for fault in FAULTS if fault.name == "lock-never-fails")
+    BUDGET.left = 1000
     broken, sound = mutant(fault)(LINUX_6_18), ExtentIoTree(LINUX_6_18)
     locked = LINUX_6_18.names["LOCKED"]
     for tree in (broken, sound):
@@ -96,6 +107,26 @@ def test_a_fault_leaves_the_model_itself_alone() -> None:
     assert sound.set_extent_bit(0, 4095, locked) == 0
     # A copy, as the search for another order makes, has the fault as well.
     assert broken.copy().set_extent_bit(0, 4095, locked) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("start = last_end + 1\n            if state is self.anchor or", "if state is self.anchor or"),
+        (
+            "                state = self._next_search_state(state, end)\n            elif",
+            f"{'':16}pass\n            elif",
+        ),
+    ],
+    ids=["in another section", "in the same section"],
+)
+def test_a_model_that_never_ends_is_stopped(old: str, new: str) -> None:
+    """A clear that goes on where it was."""
+    tree = mutant(Fault("endless", "goes on", "tree", old, new))(LINUX_6_18)
+    BUDGET.left = 1000
+    tree.set_extent_bit(0, 4095, 2)
+    with pytest.raises(EndlessError):
+        tree.clear_extent_bit(0, 8191, 1)
 
 
 @pytest.mark.parametrize("old", ["no such line", "state"])
