@@ -105,7 +105,7 @@ def stop(device: Path, ours: Callable[[Path], bool], deadline: Deadline) -> bool
         users = ", ".join(str(process) for number in numbers for process in holders(number))
         raise LoopdevsError(
             f"bcache does not let go of {device} within {deadline.seconds:g} s, "
-            f"held by {users or 'no process that can be seen'}: end that and clean again"
+            f"held by {users or 'I/O that does not end'}: end that and clean again"
         )
     return True
 

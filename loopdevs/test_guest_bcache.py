@@ -35,7 +35,7 @@ BACKING_BYTES = 64 * MIB
 
 def layout(mode: str = "writethrough") -> BcacheLayout:
     return BcacheLayout(
-        backing_bytes=BACKING_BYTES, cache_bytes=16 * MIB, bucket_bytes=16 * 1024, cache_mode=mode
+        backing_bytes=BACKING_BYTES, cache_bytes=64 * MIB, bucket_bytes=16 * 1024, cache_mode=mode
     )
 
 
@@ -106,7 +106,7 @@ def test_life_in_each_mode(workspace: Workspace, mode: str) -> None:
 def test_the_options_are_in_force(workspace: Workspace) -> None:
     chosen = BcacheLayout(
         backing_bytes=BACKING_BYTES,
-        cache_bytes=32 * MIB,
+        cache_bytes=128 * MIB,
         bucket_bytes=32 * 1024,
         block_bytes=1024,
         cache_mode="writeback",

@@ -18,13 +18,13 @@ from loopdevs.test_live_kill import killed_at, whole_length
 
 pytestmark = pytest.mark.guest
 
-MOMENTS = 12
+MOMENTS = 8
 
 BODY = """
     disk = workspace.loop_device(1 << 25)
     slow = workspace.mapper([Segment(1 << 16, Delay(disk, write_ms=5))])
     layout = BcacheLayout(
-        backing_bytes=1 << 25, cache_bytes=1 << 24, bucket_bytes=1 << 14, cache_mode="writeback"
+        backing_bytes=1 << 25, cache_bytes=1 << 26, bucket_bytes=1 << 14, cache_mode="writeback"
     )
     bcache = workspace.bcache(layout, backing=slow.device)
     workspace.start(["dd", "if=/dev/zero", f"of={bcache.device}", "oflag=direct", "bs=64k"])
