@@ -159,17 +159,21 @@ class Bcache:
             control.stop(device, self._ledger.is_ours, deadline)
 
     def register(self, deadline_s: float = REGISTER_DEADLINE_S) -> None:
-        """Show both devices to the kernel again; LoopdevsError when the device comes up without its cache."""
-        deadline = Deadline(deadline_s)
-        self._show_to_kernel(deadline)
+        """Show both devices to the kernel again; LoopdevsError when the device comes up without its cache.
+
+        Once both are there, the cache has `deadline_s` to be taken into use.
+        """
+        self._show_to_kernel(Deadline(REGISTER_DEADLINE_S))
         # What udev registers, it may not have finished.
-        wait_until(lambda: self.state != NO_CACHE, deadline)
+        wait_until(lambda: self.state != NO_CACHE, Deadline(deadline_s))
         self.require_cache()
         self._set_options()
 
     def destroy(self) -> None:
         """Stop the set and the device, wipe and remove what is under them; again does nothing."""
         self._ledger.undo(self._entries)
+        # The devices may be in another use by the next time, and undoing wipes them.
+        self._entries = []
 
     def __enter__(self) -> Self:
         return self
