@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Rules for every test run: live tests say why they skip and leave nothing; testing nothing is a failure.
 
-IODIFF_FORCE_LIVE=1 turns the skips into failures, for machines that are known to be able.
+IODIFF_FORCE_LIVE=1 turns the skips into failures, for machines that are known to be able. Guest tests are
+live tests that need more of the kernel; theirs is IODIFF_FORCE_GUEST=1.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import loopdevs
 import loopdevs.leftovers
 from suites.meta import leftovers
 
+KERNEL_MARKERS = {"live": loopdevs.live_skip_reasons, "guest": loopdevs.guest_skip_reasons}
+"""The markers of tests that need something of a kernel, with what finds out what is missing."""
 EXECUTED = pytest.StashKey[int]()
 TEMPORARY = pytest.StashKey[str]()
 
@@ -42,18 +45,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("live") is None or not (reasons := _live_skip_reasons()):
-        return
-    why = "; ".join(reasons)
-    if os.environ.get("IODIFF_FORCE_LIVE") == "1":
-        pytest.fail(f"IODIFF_FORCE_LIVE=1, but this machine cannot run live tests: {why}", pytrace=False)
-    pytest.skip(f"live: {why}")
+    for marker in KERNEL_MARKERS:
+        if item.get_closest_marker(marker) is None or not (reasons := _skip_reasons(marker)):
+            continue
+        why = "; ".join(reasons)
+        force = f"IODIFF_FORCE_{marker.upper()}"
+        if os.environ.get(force) == "1":
+            pytest.fail(f"{force}=1, but this machine cannot run {marker} tests: {why}", pytrace=False)
+        pytest.skip(f"{marker}: {why}")
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fail a live test after which the kernel holds something of ours that it did not hold before."""
-    if request.node.get_closest_marker("live") is None:
+    """Fail a live or guest test after which the kernel holds something of ours that it had not before."""
+    if not any(request.node.get_closest_marker(marker) for marker in KERNEL_MARKERS):
         yield
         return
     base = tmp_path_factory.getbasetemp()
@@ -91,5 +96,5 @@ def _only_collecting(session: pytest.Session) -> bool:
 
 
 @cache
-def _live_skip_reasons() -> list[str]:
-    return loopdevs.live_skip_reasons()
+def _skip_reasons(marker: str) -> list[str]:
+    return KERNEL_MARKERS[marker]()

@@ -3,25 +3,40 @@
 
 from __future__ import annotations
 
+from loopdevs.bcache import Bcache, BcacheStats
+from loopdevs.bcache_layout import BcacheLayout
 from loopdevs.btrfs import BtrfsFilesystem
-from loopdevs.capability import live_skip_reasons
+from loopdevs.capability import guest_skip_reasons, live_skip_reasons
 from loopdevs.clean import clean
 from loopdevs.errors import DeviceTimeoutError, LoopdevsError, NotOursError
 from loopdevs.events import wait_for_block_device
 from loopdevs.layout import BtrfsLayout
+from loopdevs.mapper import Mapper
+from loopdevs.mapper_table import Delay, Error, Flakey, Linear, LogWrites, Segment
 from loopdevs.processes import process_start_time
 from loopdevs.undo import CleanReport
 from loopdevs.workspace import Workspace
 
 __all__ = [
+    "Bcache",
+    "BcacheLayout",
+    "BcacheStats",
     "BtrfsFilesystem",
     "BtrfsLayout",
     "CleanReport",
+    "Delay",
     "DeviceTimeoutError",
+    "Error",
+    "Flakey",
+    "Linear",
+    "LogWrites",
     "LoopdevsError",
+    "Mapper",
     "NotOursError",
+    "Segment",
     "Workspace",
     "clean",
+    "guest_skip_reasons",
     "live_skip_reasons",
     "process_start_time",
     "wait_for_block_device",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A btrfs file system on loop devices of ours."""
+"""A btrfs file system on devices of ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loopdevs.deadline import Deadline
 from loopdevs.devices import make_device
 from loopdevs.errors import LoopdevsError
 from loopdevs.journal import Entry, MountEntry, ScanEntry
@@ -17,6 +18,7 @@ from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
 from loopdevs.loop import uses_direct_io
 from loopdevs.mounts import mount_at
 from loopdevs.space import check_space
+from loopdevs.superblocks import wipe
 
 __all__ = ["BtrfsFilesystem"]
 
@@ -25,10 +27,16 @@ MKFS_BYTES = 16 * 1024**2
 
 
 class BtrfsFilesystem:
-    """Backing files, loop devices and a fresh btrfs on them; leaving it as a context destroys it."""
+    """A fresh btrfs on loop devices, or on other devices of ours; leaving it as a context destroys it."""
 
-    def __init__(self, ledger: Ledger, name: str, layout: BtrfsLayout) -> None:
-        """Make all of it in the new folder `name`, not mounted; on failure nothing is left behind."""
+    def __init__(self, ledger: Ledger, name: str, layout: BtrfsLayout, given: Sequence[Path] = ()) -> None:
+        """Make all of it in the new folder `name`, not mounted; on failure nothing is left behind.
+
+        With `given` devices (of ours, as many as the layout has), no loop devices are made. Of each only the
+        layout's size is used.
+        """
+        if given and len(given) != layout.devices:
+            raise LoopdevsError(f"the layout has {layout.devices} devices, {len(given)} are given")
         self.layout = layout
         self.fsid = str(uuid.uuid4())
         self._ledger = ledger
@@ -38,11 +46,13 @@ class BtrfsFilesystem:
             self._mount_name = f"{name}/mnt"
             self.mountpoint = ledger.make_directory(self._mount_name)
             """Where it is or will be mounted, inside the work directory."""
-            members = [self._make_device(f"{name}/device-{i}.img") for i in range(layout.devices)]
+            names = [] if given else [f"{name}/device-{i}.img" for i in range(layout.devices)]
+            members = [self._make_device(name) for name in names]
             self.backing_files = tuple(file for file, _ in members)
-            self.devices = tuple(device for _, device in members)
-            self._make_filesystem()
-        self.direct_io = all(uses_direct_io(device) for device in self.devices)
+            """The files of the loop devices; none for given devices."""
+            self.devices = tuple(device for _, device in members) or self._take(given)
+            self._make_filesystem(size_given=bool(given))
+        self.direct_io = all(uses_direct_io(device) for _, device in members)
         """Whether every loop device does direct I/O on its backing file, as the kernel says."""
         self._entries: list[Entry] = list(ledger.entries[first:])
 
@@ -93,10 +103,18 @@ class BtrfsFilesystem:
         self._ledger.record(ScanEntry(name))
         return member
 
-    def _make_filesystem(self) -> None:
+    def _take(self, devices: Sequence[Path]) -> tuple[Path, ...]:
+        """Record that btrfs may come to know the given devices of ours, and make them blank."""
+        for device in devices:
+            self._ledger.record(ScanEntry(self._ledger.member(device)))
+            wipe(device, Deadline(UNDO_DEADLINE_S))
+        return tuple(devices)
+
+    def _make_filesystem(self, *, size_given: bool) -> None:
         # A full disk shows in mkfs.btrfs as "Operation not permitted".
-        check_space(self._ledger.directory, MKFS_BYTES * self.layout.devices)
+        check_space(self._ledger.directory, MKFS_BYTES * len(self.backing_files))
+        size = ["-b", str(self.layout.size_bytes)] if size_given else []
         profiles = ["-d", self.layout.data, "-m", self.layout.metadata]
         self._ledger.run_tool(
-            "mkfs.btrfs", ["-q", "-U", self.fsid, *profiles, *self.layout.mkfs_options, *self.devices]
+            "mkfs.btrfs", ["-q", "-U", self.fsid, *size, *profiles, *self.layout.mkfs_options, *self.devices]
         )

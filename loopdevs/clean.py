@@ -12,7 +12,8 @@ from loopdevs.errors import LoopdevsError
 from loopdevs.journal import JOURNAL_FILE, parse_journal
 from loopdevs.ledger import UNDO_DEADLINE_S
 from loopdevs.marker import has_marker, lock_marker, read_marker
-from loopdevs.undo import CleanReport, Scene, undo_all
+from loopdevs.scene import Scene
+from loopdevs.undo import CleanReport, undo_all
 
 __all__ = ["clean"]
 

@@ -6,14 +6,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from loopdevs.deadline import Deadline, retry_while_busy
 from loopdevs.errors import LoopdevsError
 from loopdevs.mounts import mounts
 
-__all__ = ["forget_device", "where_mounted"]
+__all__ = ["forget_device", "numbers_of", "where_mounted"]
 
 CONTROL = Path("/dev/btrfs-control")
 SYSFS = Path("/sys/fs/btrfs")
@@ -31,7 +34,20 @@ def where_mounted(device: Path) -> list[Path]:
     members = {device.name}
     for link in SYSFS.glob(f"*/devices/{device.name}"):
         members |= {other.name for other in link.parent.iterdir()}
-    return [m.point for m in mounts() if m.source in {f"/dev/{name}" for name in members}]
+    ours = numbers_of(Path("/dev") / name for name in members)
+    return [m.point for m in mounts() if numbers_of([Path(m.source)]) & ours]
+
+
+def numbers_of(paths: Iterable[Path]) -> set[int]:
+    """Return the device numbers of those `paths` that are block devices."""
+    found = set()
+    for path in paths:
+        # What is not a path shows as a mount's source too.
+        with suppress(OSError):
+            status = path.stat() if path.is_absolute() else None
+            if status and stat.S_ISBLK(status.st_mode):
+                found.add(status.st_rdev)
+    return found
 
 
 def forget_device(device: Path, deadline: Deadline) -> bool:

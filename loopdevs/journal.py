@@ -20,11 +20,15 @@ from loopdevs.records import from_json
 
 __all__ = [
     "JOURNAL_FILE",
+    "BcacheEntry",
+    "DeviceEntry",
     "DirectoryEntry",
+    "DriveEntry",
     "Entry",
     "FileEntry",
     "Journal",
     "LoopEntry",
+    "MapperEntry",
     "MountEntry",
     "ProcessEntry",
     "ScanEntry",
@@ -60,15 +64,36 @@ class LoopEntry:
 
 
 @dataclass(frozen=True)
+class DriveEntry:
+    """The virtio drive with the serial number `name`, handed to this guest for us."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class MapperEntry:
+    """A mapped device (device mapper) with the uuid `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class ScanEntry:
-    """The loop device on the backing file `name`, registered with btrfs."""
+    """The device of the loop, drive or mapper entry `name`, registered with btrfs."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class BcacheEntry:
+    """The device of the loop, drive or mapper entry `name`, registered with bcache."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class MountEntry:
-    """A mount at the directory `name`: btrfs from one of our loop devices, or tracefs under our token."""
+    """A mount at the directory `name`: btrfs from one of our devices, or tracefs under our token."""
 
     name: str
 
@@ -88,13 +113,26 @@ class ProcessEntry:
     start_time: int
 
 
-Entry = FileEntry | DirectoryEntry | LoopEntry | ScanEntry | MountEntry | TracingEntry | ProcessEntry
+DeviceEntry = LoopEntry | DriveEntry | MapperEntry
+Entry = (
+    FileEntry
+    | DirectoryEntry
+    | DeviceEntry
+    | ScanEntry
+    | BcacheEntry
+    | MountEntry
+    | TracingEntry
+    | ProcessEntry
+)
 
 _KINDS: dict[str, type[Entry]] = {
     "file": FileEntry,
     "directory": DirectoryEntry,
     "loop": LoopEntry,
+    "drive": DriveEntry,
+    "mapper": MapperEntry,
     "btrfs-scan": ScanEntry,
+    "bcache": BcacheEntry,
     "mount": MountEntry,
     "tracing-instance": TracingEntry,
     "process": ProcessEntry,

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loopdevs.deadline import Deadline
-from loopdevs.errors import LoopdevsError
+from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.journal import DirectoryEntry, Entry, FileEntry, Journal, private_path
 from loopdevs.marker import Marker
+from loopdevs.scene import Scene
 from loopdevs.tools import run_tool
-from loopdevs.undo import CleanReport, Scene, undo_all
+from loopdevs.undo import CleanReport, undo_all
 
 __all__ = ["UNDO_DEADLINE_S", "Ledger"]
 
@@ -55,14 +56,24 @@ class Ledger:
         os.truncate(path, size)
         return path
 
-    def run_tool(self, name: str, arguments: Sequence[str | Path]) -> None:
+    def member(self, device: Path) -> str:
+        """Return the name in the journal of a device of ours; NotOursError when it is none."""
+        name = self._scene().name_of(device)
+        if name is None:
+            raise NotOursError(f"{device} was not made by this run nor handed to it: left alone")
+        return name
+
+    def is_ours(self, device: Path) -> bool:
+        """Return whether `device` is in the journal."""
+        return self._scene().name_of(device) is not None
+
+    def run_tool(self, name: str, arguments: Sequence[str | Path], text: str = "") -> None:
         """Run a tool that counts as part of the run; see `loopdevs.tools.run_tool`."""
-        run_tool(name, arguments, self._lock)
+        run_tool(name, arguments, self._lock, text)
 
     def undo(self, entries: Sequence[Entry], deadline_s: float = UNDO_DEADLINE_S) -> CleanReport:
         """Undo some of the entries; LoopdevsError gives the first failure, which the others follow from."""
-        scene = Scene.of(self.directory, self.marker, self.entries)
-        report = undo_all(entries, scene, Deadline(deadline_s))
+        report = undo_all(entries, self._scene(), Deadline(deadline_s))
         if report.failed:
             more = f" ({len(report.failed)} things are left)" if len(report.failed) > 1 else ""
             raise LoopdevsError(report.failed[0] + more)
@@ -85,6 +96,9 @@ class Ledger:
     def release(self) -> None:
         """Drop the lock."""
         os.close(self._lock)
+
+    def _scene(self) -> Scene:
+        return Scene.of(self.directory, self.marker, self.entries)
 
     def _undo_quietly(self, entries: Sequence[Entry]) -> str:
         try:

@@ -9,11 +9,14 @@ import pytest
 
 from loopdevs import LoopdevsError, NotOursError
 from loopdevs.journal import (
+    BcacheEntry,
     DirectoryEntry,
+    DriveEntry,
     Entry,
     FileEntry,
     Journal,
     LoopEntry,
+    MapperEntry,
     MountEntry,
     ProcessEntry,
     ScanEntry,
@@ -26,7 +29,10 @@ ONE_OF_EACH: list[Entry] = [
     FileEntry("a"),
     DirectoryEntry("b"),
     LoopEntry("a", 5, 6),
+    DriveEntry("iodiff-00"),
+    MapperEntry("iodiff-0-1"),
     ScanEntry("a"),
+    BcacheEntry("a"),
     MountEntry("b"),
     TracingEntry("iodiff-0-0"),
     ProcessEntry(7, 8),

@@ -26,10 +26,10 @@ MOMENTS = 30
 RUN = """
 import os, sys
 from pathlib import Path
-from loopdevs import BtrfsLayout, Workspace
+from loopdevs import *
 
 directory, moment = Path(sys.argv[1]), int(sys.argv[2])
-kernel = {"posix", "fcntl", "_posixsubprocess", "_io"}
+kernel = {{"posix", "fcntl", "_posixsubprocess", "_io"}}
 count = 0
 
 def tick(frame, event, argument):
@@ -44,6 +44,11 @@ def tick(frame, event, argument):
 
 sys.setprofile(tick)
 with Workspace.create(directory) as workspace:
+{body}sys.setprofile(None)
+print(count)
+"""
+
+BODY = """
     fs = workspace.btrfs(BtrfsLayout(devices=2, size_bytes=1 << 28, data="raid1", metadata="raid1"))
     fs.mount()
     (fs.mountpoint / "file").write_bytes(bytes(1 << 20))
@@ -52,31 +57,38 @@ with Workspace.create(directory) as workspace:
     workspace.path("private").mkdir()
     fs2 = workspace.btrfs(BtrfsLayout())
     fs2.destroy()
-sys.setprofile(None)
-print(count)
 """
 
 
-def run(directory: Path, moment: int) -> subprocess.CompletedProcess[str]:
+def run(directory: Path, body: str, moment: int) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", RUN, str(directory), str(moment)]
+    command = [sys.executable, "-c", RUN.format(body=body), str(directory), str(moment)]
     return subprocess.run(command, env=environment, text=True, check=False, stdout=subprocess.PIPE)
+
+
+def whole_length(directory: Path, body: str) -> int:
+    """Return how many moments a whole run has, give or take those of its waits."""
+    done = run(directory, body, -1)
+    assert done.returncode == 0
+    return int(done.stdout)
+
+
+def killed_at(directory: Path, body: str, moment: int) -> int:
+    """Return the status of a run that is killed at that moment, if it comes to it."""
+    return run(directory, body, moment).returncode
 
 
 @pytest.fixture(scope="module")
 def length(tmp_path_factory: pytest.TempPathFactory) -> int:
-    """Return how many moments a whole run has, give or take those of its waits."""
-    done = run(tmp_path_factory.mktemp("whole") / "run", -1)
-    assert done.returncode == 0
-    return int(done.stdout)
+    return whole_length(tmp_path_factory.mktemp("whole") / "run", BODY)
 
 
 @pytest.mark.parametrize("part", range(MOMENTS))
 def test_killed_at_a_random_moment(tmp_path: Path, length: int, part: int) -> None:
     moment = random.Random(part).randrange(length * part // MOMENTS, length * (part + 1) // MOMENTS) + 1
-    done = run(tmp_path / "run", moment)
+    status = killed_at(tmp_path / "run", BODY, moment)
     # Waits are counted too, and may be shorter than in the whole run: then the last moments do not come.
-    assert done.returncode == -9 or (done.returncode == 0 and part > MOMENTS // 2)
+    assert status == -9 or (status == 0 and part > MOMENTS // 2)
     instances = journaled_instances(tmp_path)
     report = clean(tmp_path)
     assert report.failed == ()

@@ -13,7 +13,13 @@ from loopdevs.errors import LoopdevsError
 
 __all__ = ["find_tool", "run_tool"]
 
-PACKAGES = {"mkfs.btrfs": "btrfs-progs", "mount": "util-linux"}
+PACKAGES = {
+    "dmsetup": "dmsetup",
+    "make-bcache": "bcache-tools",
+    "mkfs.btrfs": "btrfs-progs",
+    "modprobe": "kmod",
+    "mount": "util-linux",
+}
 DEADLINE_S = 120.0
 
 
@@ -26,21 +32,22 @@ def find_tool(name: str) -> str:
     return found
 
 
-def run_tool(name: str, arguments: Sequence[str | Path], keep_open: int) -> None:
-    """Run a tool to its end; LoopdevsError with its own words when it fails.
+def run_tool(name: str, arguments: Sequence[str | Path], keep_open: int | None = None, text: str = "") -> str:
+    """Run a tool on the input `text` to its end and return its output.
 
-    The tool inherits the descriptor `keep_open`, the lock: when this process is killed meanwhile, the run
-    counts as alive until the tool has ended too, and nobody cleans up under it.
+    LoopdevsError with the tool's own words when it fails. The tool inherits the descriptor `keep_open`, the
+    lock: when this process is killed meanwhile, the run counts as alive until the tool has ended too, and
+    nobody cleans up under it. Who only looks or undoes need not give it.
     """
     try:
         done = subprocess.run(
             [find_tool(name), *arguments],
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             errors="replace",
             env={**os.environ, "LC_ALL": "C"},
-            pass_fds=(keep_open,),
+            pass_fds=() if keep_open is None else (keep_open,),
             timeout=DEADLINE_S,
             check=False,
         )
@@ -48,6 +55,7 @@ def run_tool(name: str, arguments: Sequence[str | Path], keep_open: int) -> None
         raise LoopdevsError(f"{name} did not end within {DEADLINE_S:g} s and was killed") from None
     if done.returncode:
         raise LoopdevsError(f"{name} failed: {_complaint(done.stderr) or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 def _complaint(output: str) -> str:

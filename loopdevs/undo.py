@@ -14,27 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loopdevs.bcache_control import release
 from loopdevs.control import forget_device, where_mounted
 from loopdevs.deadline import Deadline
 from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.journal import (
+    BcacheEntry,
     DirectoryEntry,
+    DriveEntry,
     Entry,
     FileEntry,
     LoopEntry,
+    MapperEntry,
     MountEntry,
     ProcessEntry,
     ScanEntry,
     TracingEntry,
     private_path,
 )
-from loopdevs.loop import BackingFile, attached_below, attached_to, detach
-from loopdevs.marker import Marker
-from loopdevs.mounts import Mount, mount_at, mounts_below, unmount
+from loopdevs.loop import attached_below, detach
+from loopdevs.mapper_control import remove_mapped, wake
+from loopdevs.mounts import mount_at, mounts_below, unmount
 from loopdevs.processes import end_group
+from loopdevs.scene import Scene
+from loopdevs.superblocks import wipe
 from loopdevs.tracing import MOUNT_NAME, mount_source, remove_instance
 
-__all__ = ["CleanReport", "Scene", "undo_all"]
+__all__ = ["CleanReport", "undo_all"]
 
 
 @dataclass(frozen=True)
@@ -65,47 +71,14 @@ class CleanReport:
         )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """What the undo of an entry may rely on."""
-
-    directory: Path
-    """The work directory, without symbolic links."""
-    marker: Marker
-    backing: dict[str, BackingFile]
-    """The journaled backing files by name."""
-
-    @classmethod
-    def of(cls, directory: Path, marker: Marker, entries: Sequence[Entry]) -> Scene:
-        """Collect the backing files; entries with a name that leads out of `directory` give none."""
-        backing = {}
-        for entry in entries:
-            if isinstance(entry, LoopEntry):
-                try:
-                    path = private_path(directory, entry.name)
-                except NotOursError:
-                    continue
-                backing[entry.name] = BackingFile(path, entry.device, entry.inode)
-        return cls(directory, marker, backing)
-
-    def loops(self) -> set[Path]:
-        """Return the loop devices that stand on our backing files now."""
-        return {device for file in self.backing.values() for device in attached_to(file)}
-
-    def is_ours(self, mount: Mount) -> bool:
-        """Return whether what is mounted is btrfs on one of our devices, or tracefs under our token."""
-        if mount.type == "tracefs":
-            return mount.source == mount_source(self.marker.token)
-        return mount.type == "btrfs" and Path(mount.source) in self.loops()
-
-
 def undo_all(entries: Sequence[Entry], scene: Scene, deadline: Deadline) -> CleanReport:
     """Undo `entries`, newest first, and report. Processes go before all: they hold what the others are."""
     newest_first = list(reversed(entries))
+    woken = _wake(entries, scene)
     processes = [e for e in newest_first if isinstance(e, ProcessEntry)]
     others = [e for e in newest_first if not isinstance(e, ProcessEntry)]
-    undone: list[str] = []
-    failed: list[str] = []
+    undone = list(woken.undone)
+    failed = list(woken.failed)
     for entry in processes + others:
         try:
             undone += _undo(entry, scene, deadline)
@@ -114,6 +87,18 @@ def undo_all(entries: Sequence[Entry], scene: Scene, deadline: Deadline) -> Clea
         except OSError as error:
             failed.append(f"{error.filename or entry}: {error.strerror}")
     return CleanReport(tuple(undone), tuple(dict.fromkeys(failed)))
+
+
+def _wake(entries: Sequence[Entry], scene: Scene) -> CleanReport:
+    """Resume mapped devices that are suspended: who waits for one, a mount too, cannot be ended before."""
+    undone = []
+    failed = []
+    for name in {entry.name: None for entry in entries if isinstance(entry, MapperEntry)}:
+        try:
+            undone += [f"resumed mapped device {name}"] if wake(name, scene.marker.token) else []
+        except LoopdevsError as error:
+            failed.append(str(error))
+    return CleanReport(tuple(undone), tuple(failed))
 
 
 def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
@@ -127,6 +112,13 @@ def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
             done = _undo_mount(private_path(scene.directory, entry.name), scene, deadline)
         case ScanEntry():
             done = _undo_scan(entry, scene, deadline)
+        case BcacheEntry():
+            done = _undo_bcache(entry, scene, deadline)
+        case MapperEntry():
+            removed = remove_mapped(entry.name, scene.marker.token, deadline)
+            done = [f"removed mapped device {entry.name}"] if removed else []
+        case DriveEntry():
+            done = _undo_drive(entry, scene, deadline)
         case LoopEntry():
             done = _undo_loop(entry, scene, deadline)
         case DirectoryEntry():
@@ -167,10 +159,9 @@ def _instances(scene: Scene) -> str:
     return f"instances/{mount_source(scene.marker.token)}-*"
 
 
-def _devices_of(entry: ScanEntry | LoopEntry, scene: Scene) -> list[Path]:
-    """Return our devices on the backing file; LoopdevsError while one is mounted."""
-    private_path(scene.directory, entry.name)
-    devices = attached_to(scene.backing[entry.name]) if entry.name in scene.backing else []
+def _devices_of(entry: ScanEntry | LoopEntry | DriveEntry, scene: Scene) -> list[Path]:
+    """Return our devices of that name; LoopdevsError while one is mounted."""
+    devices = scene.devices(entry.name)
     for device in devices:
         if points := where_mounted(device):
             raise LoopdevsError(f"{device} is mounted at {points[0]}: unmount that and clean again")
@@ -180,6 +171,18 @@ def _devices_of(entry: ScanEntry | LoopEntry, scene: Scene) -> list[Path]:
 def _undo_scan(entry: ScanEntry, scene: Scene, deadline: Deadline) -> list[str]:
     devices = [device for device in _devices_of(entry, scene) if forget_device(device, deadline)]
     return [f"made btrfs forget {device}" for device in devices]
+
+
+def _undo_bcache(entry: BcacheEntry, scene: Scene, deadline: Deadline) -> list[str]:
+    # Removing the loop or mapped device would wait for bcache for ever; a drive that keeps its superblock
+    # would come back with the next event.
+    devices = scene.devices(entry.name)
+    stopped = [d for d in devices if release(d, lambda other: scene.name_of(other) is not None, deadline)]
+    return [f"stopped bcache on {device}" for device in stopped]
+
+
+def _undo_drive(entry: DriveEntry, scene: Scene, deadline: Deadline) -> list[str]:
+    return [f"wiped {device}" for device in _devices_of(entry, scene) if wipe(device, deadline)]
 
 
 def _undo_loop(entry: LoopEntry, scene: Scene, deadline: Deadline) -> list[str]:

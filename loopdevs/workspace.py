@@ -10,22 +10,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from loopdevs.bcache import Bcache
+from loopdevs.bcache_layout import BcacheLayout
 from loopdevs.btrfs import BtrfsFilesystem
+from loopdevs.deadline import Deadline
 from loopdevs.devices import make_device
 from loopdevs.directories import absolute, occupy, vacate
+from loopdevs.drives import find_drive
 from loopdevs.errors import LoopdevsError
-from loopdevs.journal import JOURNAL_FILE, FileEntry, MountEntry, ProcessEntry, TracingEntry, private_path
+from loopdevs.journal import (
+    JOURNAL_FILE,
+    DriveEntry,
+    FileEntry,
+    MountEntry,
+    ProcessEntry,
+    TracingEntry,
+    private_path,
+)
 from loopdevs.layout import BtrfsLayout
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
+from loopdevs.mapper import Mapper
+from loopdevs.mapper_control import mapper_name
+from loopdevs.mapper_table import Segment
 from loopdevs.marker import MARKER_FILE
 from loopdevs.mounts import mount_at
 from loopdevs.processes import process, process_start_time
 from loopdevs.space import check_space
+from loopdevs.superblocks import wipe
 from loopdevs.tracing import MOUNT_NAME, instance_name, make_instance, mount_source
 from loopdevs.undo import CleanReport
 
 __all__ = ["Workspace"]
 
+BCACHE = "bcache-"
 BTRFS = "btrfs-"
 LOOP = "loop-"
 
@@ -69,9 +86,36 @@ class Workspace:
         """Raise LoopdevsError, with figures, when less than `minimum_bytes` are free for what is made."""
         check_space(self.directory, minimum_bytes)
 
-    def btrfs(self, layout: BtrfsLayout) -> BtrfsFilesystem:
-        """Make a btrfs file system, not mounted; LoopdevsError when that fails, with nothing left behind."""
-        return BtrfsFilesystem(self._ledger, f"{BTRFS}{self._next()}", layout)
+    def btrfs(self, layout: BtrfsLayout, devices: Sequence[Path] = ()) -> BtrfsFilesystem:
+        """Make a btrfs file system, not mounted; LoopdevsError when that fails, with nothing left behind.
+
+        It stands on loop devices, or on as many other `devices` of this workspace.
+        """
+        return BtrfsFilesystem(self._ledger, f"{BTRFS}{self._next()}", layout, devices)
+
+    def bcache(
+        self, layout: BcacheLayout, *, backing: Path | None = None, cache: Path | None = None
+    ) -> Bcache:
+        """Make a bcache device, attached to its cache; LoopdevsError as in `btrfs`.
+
+        It stands on loop devices, or on the other devices of this workspace that are given.
+        """
+        return Bcache(self._ledger, f"{BCACHE}{self._next()}", layout, backing, cache)
+
+    def mapper(self, segments: Sequence[Segment]) -> Mapper:
+        """Make a mapped device over devices of this workspace; LoopdevsError as in `btrfs`."""
+        return Mapper(self._ledger, mapper_name(self._ledger.marker.token, self._next()), segments)
+
+    def drive(self, serial: str) -> Path:
+        """Take the virtio drive that was handed to this guest with that serial; what is on it is lost.
+
+        NotOursError when there is none, or the serial is not of the form iodiff-NN.
+        """
+        device = find_drive(serial)
+        with self._ledger.rollback():
+            self._ledger.record(DriveEntry(serial))
+            wipe(device, Deadline(UNDO_DEADLINE_S))
+        return device
 
     def loop_device(self, size_bytes: int) -> Path:
         """Make a bare loop device on a sparse file and return it; LoopdevsError as in `btrfs`."""
@@ -81,7 +125,7 @@ class Workspace:
     def path(self, name: str) -> Path:
         """Return the path of a private file or folder, removed at the end; the same name, the same path."""
         reserved = ("", ".", "..", MARKER_FILE, JOURNAL_FILE, MOUNT_NAME)
-        if name in reserved or name.startswith((BTRFS, LOOP)):
+        if name in reserved or name.startswith((BCACHE, BTRFS, LOOP)):
             raise LoopdevsError(f"{name!r} is not a name for a private file: choose another one")
         if "/" in name:
             raise LoopdevsError(f"{name!r} has a slash: give a plain name, and make folders below it")

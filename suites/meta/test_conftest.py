@@ -17,11 +17,13 @@ MACHINE = """
 import os
 import loopdevs, loopdevs.leftovers
 loopdevs.live_skip_reasons = lambda: os.environ["REASONS"].split(",") if os.environ["REASONS"] else []
+loopdevs.guest_skip_reasons = lambda: ["no bcache"]
 from suites.meta import leftovers
 before_and_after = iter([{"loop device old"}, {"loop device old", *os.environ["LEFT"].split()}])
 leftovers.held = lambda below: next(before_and_after)
 """
 LIVE = "import pytest\n@pytest.mark.live\ndef test_it():\n    pass\n"
+GUEST = LIVE.replace("live", "guest")
 ORDINARY = "def test_it():\n    pass\n"
 
 
@@ -62,6 +64,18 @@ def test_forced_live_tests_fail_instead(tmp_path: Path) -> None:
     done = run(tmp_path, LIVE, reasons="not root", force="1")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "this machine cannot run live tests: not root" in done.stdout
+
+
+def test_guest_tests_have_reasons_and_a_force_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run(tmp_path, GUEST + LIVE.replace("it", "other"), force="1")
+    assert "guest: no bcache" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+    monkeypatch.setenv("IODIFF_FORCE_GUEST", "1")
+    done = run(tmp_path, GUEST)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "this machine cannot run guest tests: no bcache" in done.stdout
 
 
 def test_skipping_everything_is_a_failure(tmp_path: Path) -> None:
