@@ -121,7 +121,7 @@ class BpfCapture(DrainedCapture):
             recorded = int(np.count_nonzero(records["kind"] == Kind.CLEAR))
             lost["lost_kprobe"] = max(0, counts["clears"] - recorded)
         if self.kernel.layout:
-            check_layout(self.kernel, records, counts)
+            check_layout(self.kernel, records, counts, self._checkpoints)
         facts = {
             "clock": "ring buffer order; times are CLOCK_MONOTONIC",
             "ring_bytes": RING_BYTES,

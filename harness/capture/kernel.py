@@ -17,7 +17,15 @@ from harness.capture.formats import find_events, read_format
 from harness.capture.records import Kind
 from harness.errors import UserError
 
-__all__ = ["CLEAR_FUNCTION", "TRACEPOINTS", "BtrfsKernel", "running_kernel", "running_symbols"]
+__all__ = [
+    "CLEAR_FUNCTION",
+    "TRACEPOINTS",
+    "BtrfsKernel",
+    "Layout",
+    "layout_of",
+    "running_kernel",
+    "running_symbols",
+]
 
 KALLSYMS = Path("/proc/kallsyms")
 
@@ -107,6 +115,12 @@ class BtrfsKernel:
         return cls(tracepoints, bits, owners, hides, preempts, layout.name if layout else None)
 
 
+def layout_of(symbols: frozenset[str]) -> Layout | None:
+    """Return which of `layouts` describes a kernel with these symbols, when one does."""
+    known = (x for x in _LAYOUTS if x.present <= symbols and not x.absent & symbols)
+    return next(known, None)
+
+
 @cache
 def running_kernel() -> BtrfsKernel:
     """Describe the running kernel, once. Raises UserError where it cannot be captured."""
@@ -132,10 +146,10 @@ def _tracepoint(names: tuple[str, ...], symbols: frozenset[str]) -> str:
 
 
 def _layout(symbols: frozenset[str]) -> Layout:
-    for layout in _LAYOUTS:
-        if layout.present <= symbols and not layout.absent & symbols:
-            return layout
-    raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
+    layout = layout_of(symbols)
+    if layout is None:
+        raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
+    return layout
 
 
 def _printed_bits(printed: Mapping[str, int], symbols: frozenset[str]) -> dict[str, int]:
