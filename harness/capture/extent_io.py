@@ -116,7 +116,7 @@ class BpfCapture(DrainedCapture):
         events = to_table(records, self._begin_ns)
         lost = {name: counts[name] for name in LOSSES}
         recording = {probe.program for probe in self._probes if probe.records}
-        lost["lost_recursion"] = sum(map(self._bpf.missed, recording))
+        lost["lost_recursion"] = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
         if self.kernel.hides_delete:
             recorded = int(np.count_nonzero(records["kind"] == Kind.CLEAR))
             lost["lost_kprobe"] = max(0, counts["clears"] - recorded)

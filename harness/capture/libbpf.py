@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections import deque
 from collections.abc import Sequence
 from functools import cache
@@ -58,6 +59,12 @@ class _OpenOptions(ctypes.Structure):
         ("kconfig", ctypes.c_char_p),
         ("btf_custom_path", ctypes.c_char_p),
     )
+
+
+# struct bpf_link_info, as far as `missed` of a kprobe's link: type, id, prog_id, perf_event.type, func_name,
+# name_len, offset, addr, missed
+_LINK_INFO = struct.Struct("<III4xI4xQIIQQ")
+_KPROBE_LINK = (7, 3)  # BPF_LINK_TYPE_PERF_EVENT, BPF_PERF_EVENT_KPROBE
 
 
 # libbpf has one place for a print function in the whole process and may call it at any time, for others
@@ -114,6 +121,8 @@ class BpfObject:
         self._library = _load_library()
         _messages.clear()
         self._links: list[int] = []
+        self.missed_kprobes = 0
+        """How often kprobes, detached by now, were left out while their CPU handled another (from 6.7)."""
         options = _OpenOptions(sz=ctypes.sizeof(_OpenOptions))
         options.btf_custom_path = os.fsencode(layout) if layout else None
         self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
@@ -153,7 +162,9 @@ class BpfObject:
     def detach(self) -> None:
         """Detach all programs, the last attached first."""
         while self._links:
-            self._library.bpf_link__destroy(ctypes.c_void_p(self._links.pop()))
+            link = ctypes.c_void_p(self._links.pop())
+            self.missed_kprobes += self._missed_kprobes(link)
+            self._library.bpf_link__destroy(link)
 
     def map_fd(self, name: str) -> int:
         """File descriptor of a map."""
@@ -193,6 +204,15 @@ class BpfObject:
         if self._object:
             self._library.bpf_object__close(self._pointer())
             self._object = None
+
+    def _missed_kprobes(self, link: ctypes.c_void_p) -> int:
+        info = ctypes.create_string_buffer(_LINK_INFO.size)
+        size = ctypes.c_uint32(_LINK_INFO.size)
+        fd = self._library.bpf_link__fd(link)
+        if self._library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
+            return 0  # a link of another kind, or of a kernel that does not count
+        link_type, _, _, event_type, *_, missed = _LINK_INFO.unpack(info.raw)
+        return int(missed) if (link_type, event_type) == _KPROBE_LINK else 0
 
     def _pointer(self) -> ctypes.c_void_p:
         return ctypes.c_void_p(self._object)
