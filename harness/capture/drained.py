@@ -6,12 +6,15 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
-from harness.capture.btf import enumerators
+from harness.capture.features import FEATURES, detect
+from harness.capture.kernel import running_kernel
 from harness.capture.recording import Recording
-from harness.errors import InfrastructureError, UserError
+from harness.errors import InfrastructureError
 
 __all__ = ["DrainedCapture"]
 
@@ -21,16 +24,15 @@ POLL_S = 0.02
 class DrainedCapture(ABC):
     """A running capture; events pass through the file `scratch`, which is removed at the end.
 
-    Raises UserError where the kernel does not say what its bits and owners are.
+    `features` are those to look for in the kernel (`harness.capture.features`). Raises UserError where the
+    kernel does not say what its bits and owners are.
     """
 
     method: str
 
-    def __init__(self, scratch: Path) -> None:
-        self.bits = enumerators(("EXTENT_",))
-        self.owners = enumerators(("IO_TREE_",))
-        if "EXTENT_LOCKED" not in self.bits or "IO_TREE_INODE_IO" not in self.owners:
-            raise UserError("the kernel's BTF does not describe btrfs: use a kernel with BTF of its modules")
+    def __init__(self, scratch: Path, features: Sequence[str] = FEATURES) -> None:
+        self.kernel = running_kernel()
+        self.features = detect(features)
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
@@ -73,6 +75,10 @@ class DrainedCapture(ABC):
     @abstractmethod
     def _recording(self) -> Recording:
         """Make a recording of the file."""
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a judge must know of the kernel."""
+        return {"bits": self.kernel.bits, "owners": self.kernel.owners, "features": self.features}
 
     def _start_thread(self, made: ExitStack) -> None:
         self._thread.start()

@@ -3,9 +3,11 @@
  * Records every operation on the extent-io-trees of chosen btrfs file systems, and reads trees on demand.
  *
  * Kernel structures are declared with the few members used; libbpf relocates them against the running
- * kernel's BTF (CO-RE). Nothing here depends on an offset or on the value of an enumerator.
+ * kernel's BTF (CO-RE), or against one of `layouts`. Nothing here depends on an offset or on the value of an
+ * enumerator. User space says where each program is attached: names differ between kernels.
  */
 #include <linux/bpf.h>
+#include <linux/ptrace.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
@@ -70,6 +72,12 @@ struct extent_io_tree {
 	__u8 owner;
 } KERNEL;
 
+/* The same where the inode stands beside fs_info, as the VFS's (up to 6.7). */
+struct extent_io_tree___private_data {
+	struct btrfs_fs_info *fs_info;
+	void *private_data;
+} KERNEL;
+
 struct btrfs_inode {
 	struct btrfs_root *root;
 	struct inode vfs_inode;
@@ -101,9 +109,11 @@ struct event {
 struct config {
 	__u32 inode_owner;	/* IO_TREE_INODE_IO */
 	__u32 device_owner;	/* IO_TREE_DEVICE_ALLOC_STATE */
+	__u32 clear_all_bits;	/* EXTENT_CLEAR_ALL_BITS, where only `delete` says it */
+	__u32 compared;		/* the layout of structures is to be compared with trace events */
 };
 
-enum counter { RECORDED, LOST_RING, LOST_TASK, LOST_STATE, COUNTERS };
+enum counter { RECORDED, LOST_RING, LOST_TASK, LOST_STATE, CLEARS, AGREED, DISAGREED, COUNTERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -163,9 +173,23 @@ struct tree_facts {
 	__u32 owner;
 };
 
+/* The inode that the tree says it belongs to, as btrfs's own tracepoints ask for it; 0 for none. */
+static __always_inline struct btrfs_inode *inode_of(struct extent_io_tree *tree, int of_inode)
+{
+	struct extent_io_tree___private_data *older = (void *)tree;
+
+	if (bpf_core_field_exists(older->private_data)) {
+		void *inode = BPF_CORE_READ(older, private_data);
+
+		return inode ? inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode) : 0;
+	}
+	return of_inode ? BPF_CORE_READ(tree, inode) : 0;
+}
+
 static __always_inline void describe_tree(struct extent_io_tree *tree, struct tree_facts *facts)
 {
 	struct btrfs_fs_devices *fs_devices;
+	struct btrfs_inode *inode;
 	__u32 zero = 0;
 	struct config *config = bpf_map_lookup_elem(&configuration, &zero);
 
@@ -173,8 +197,8 @@ static __always_inline void describe_tree(struct extent_io_tree *tree, struct tr
 	facts->owner = BPF_CORE_READ(tree, owner);
 	if (!config)
 		return;
-	if (facts->owner == config->inode_owner) {
-		struct btrfs_inode *inode = BPF_CORE_READ(tree, inode);
+	inode = inode_of(tree, facts->owner == config->inode_owner);
+	if (inode) {
 		struct btrfs_root *root = BPF_CORE_READ(inode, root);
 
 		facts->ino = BPF_CORE_READ(inode, vfs_inode.i_ino);
@@ -190,6 +214,45 @@ static __always_inline void describe_tree(struct extent_io_tree *tree, struct tr
 		fs_devices = BPF_CORE_READ(tree, fs_info, fs_devices);
 	}
 	bpf_core_read(&facts->fsid, sizeof(facts->fsid), &fs_devices->fsid);
+}
+
+/* The latest set of each task, to be compared. */
+struct set_seen {
+	__u64 start;
+	__u64 len;
+	__u32 bits;
+	struct tree_facts facts;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 12);
+	__type(key, __u32);
+	__type(value, struct set_seen);
+} sets SEC(".maps");
+
+struct arguments {
+	__u64 tree;
+	__u64 start;
+	__u64 len;
+	__u32 bits;
+	__u32 clear_bits;
+};
+
+static __always_inline void remember(struct arguments *args)
+{
+	__u32 zero = 0, pid = (__u32)bpf_get_current_pid_tgid();
+	struct config *config = bpf_map_lookup_elem(&configuration, &zero);
+	struct set_seen seen;
+
+	if (!config || !config->compared)
+		return;
+	__builtin_memset(&seen, 0, sizeof(seen));
+	seen.start = args->start;
+	seen.len = args->len;
+	seen.bits = args->bits;
+	describe_tree((void *)args->tree, &seen.facts);
+	bpf_map_update_elem(&sets, &pid, &seen, BPF_ANY);
 }
 
 static __always_inline struct event *reserve(__u8 kind, __u64 ptr)
@@ -218,9 +281,9 @@ static __always_inline void submit(struct event *event)
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
-static __always_inline int operation(__u8 kind, __u64 *args, __u32 clear_bits)
+static __always_inline int operation(__u8 kind, struct arguments *args)
 {
-	struct extent_io_tree *tree = (void *)args[0];
+	struct extent_io_tree *tree = (void *)args->tree;
 	__u32 pid = (__u32)bpf_get_current_pid_tgid();
 	struct tree_facts facts;
 	struct event *event;
@@ -233,13 +296,13 @@ static __always_inline int operation(__u8 kind, __u64 *args, __u32 clear_bits)
 	}
 	if (bpf_map_update_elem(&tasks, &pid, &one, BPF_ANY))
 		count(LOST_TASK);
-	event = reserve(kind, args[0]);
+	event = reserve(kind, args->tree);
 	if (!event)
 		return 0;
-	event->start = args[1];
-	event->len = args[2];
-	event->bits = args[3];
-	event->clear_bits = clear_bits;
+	event->start = args->start;
+	event->len = args->len;
+	event->bits = args->bits;
+	event->clear_bits = args->clear_bits;
 	event->owner = facts.owner;
 	event->ino = facts.ino;
 	event->root = facts.root;
@@ -247,29 +310,104 @@ static __always_inline int operation(__u8 kind, __u64 *args, __u32 clear_bits)
 	return 0;
 }
 
-SEC("raw_tp/btrfs_set_extent_bit")
+/* The tracepoints' arguments: tree, start, length, bits, and bits to clear of a conversion. */
+#define ARGUMENTS(args) { .tree = (args)[0], .start = (args)[1], .len = (args)[2], .bits = (args)[3] }
+
+SEC("?raw_tp")
 int on_set(struct bpf_raw_tracepoint_args *ctx)
 {
-	return operation(SET, (__u64 *)ctx->args, 0);
+	struct arguments args = ARGUMENTS(ctx->args);
+
+	remember(&args);
+	return operation(SET, &args);
 }
 
-SEC("raw_tp/btrfs_clear_extent_bit")
+SEC("?raw_tp")
 int on_clear(struct bpf_raw_tracepoint_args *ctx)
 {
-	return operation(CLEAR, (__u64 *)ctx->args, 0);
+	struct arguments args = ARGUMENTS(ctx->args);
+
+	return operation(CLEAR, &args);
 }
 
-SEC("raw_tp/btrfs_convert_extent_bit")
+SEC("?raw_tp")
 int on_convert(struct bpf_raw_tracepoint_args *ctx)
 {
-	return operation(CONVERT, (__u64 *)ctx->args, ctx->args[4]);
+	struct arguments args = ARGUMENTS(ctx->args);
+
+	args.clear_bits = ctx->args[4];
+	return operation(CONVERT, &args);
 }
 
-SEC("raw_tp/btrfs_alloc_extent_state")
-int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+/*
+ * Up to 6.0 a parameter of __clear_extent_bit(tree, start, end, bits, wake, delete, ...) says to clear whatever
+ * is set, and the tracepoint a line below its entry does not tell. It is recorded as the bit that took its
+ * place in 6.1. Only bits that states have can be cleared, so that bit means nothing else.
+ */
+#ifdef __TARGET_ARCH_x86
+SEC("?kprobe")
+int on_clear_entry(struct pt_regs *ctx)
+{
+	__u32 zero = 0;
+	struct config *config = bpf_map_lookup_elem(&configuration, &zero);
+	struct arguments args = { .tree = ctx->rdi, .start = ctx->rsi, .bits = ctx->rcx };
+
+	if (!config)
+		return 0;
+	args.len = ctx->rdx - args.start + 1;
+	args.bits &= ~config->clear_all_bits;
+	if ((__u32)ctx->r9)
+		args.bits |= config->clear_all_bits;
+	return operation(CLEAR, &args);
+}
+#endif
+
+/* A kprobe's program can be left out without a trace, the tracepoint's cannot: it counts what must be there. */
+SEC("?raw_tp")
+int on_clear_seen(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct tree_facts facts;
+
+	describe_tree((void *)ctx->args[0], &facts);
+	if (bpf_map_lookup_elem(&filesystems, &facts.fsid))
+		count(CLEARS);
+	return 0;
+}
+
+/* What the trace event btrfs_set_extent_bit says; user space compares this with the event's format. */
+struct set_entry {
+	__u64 common;
+	__u64 fsid[2];
+	__u32 owner;
+	__u64 ino;
+	__u64 rootid;
+	__u64 start;
+	__u64 len;
+	__u32 set_bits;
+};
+
+/* Runs behind on_set for the same event: did that find what the kernel itself found? */
+SEC("?tp")
+int compare_set(struct set_entry *entry)
 {
 	__u32 pid = (__u32)bpf_get_current_pid_tgid();
-	__u64 state = ctx->args[0];
+	struct set_seen *seen = bpf_map_lookup_elem(&sets, &pid);
+
+	/* An interrupt may have come between. */
+	if (!seen || seen->start != entry->start || seen->len != entry->len || seen->bits != entry->set_bits)
+		return 0;
+	/* Trees of devices know no file system, and their events none either. */
+	if (seen->facts.owner == entry->owner && seen->facts.ino == entry->ino &&
+	    seen->facts.root == entry->rootid && (!entry->fsid[0] || seen->facts.fsid == entry->fsid[0]))
+		count(AGREED);
+	else
+		count(DISAGREED);
+	return 0;
+}
+
+static __always_inline int allocation(__u64 state)
+{
+	__u32 pid = (__u32)bpf_get_current_pid_tgid();
 	struct event *event;
 	__u8 one = 1;
 
@@ -284,10 +422,8 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 }
 
 /* A state can be freed by any task, long after the operation that made it. */
-SEC("raw_tp/btrfs_free_extent_state")
-int on_free(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int release(__u64 state)
 {
-	__u64 state = ctx->args[0];
 	struct event *event;
 
 	if (bpf_map_delete_elem(&states, &state))
@@ -297,6 +433,71 @@ int on_free(struct bpf_raw_tracepoint_args *ctx)
 		submit(event);
 	return 0;
 }
+
+SEC("?raw_tp")
+int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	return allocation(ctx->args[0]);
+}
+
+SEC("?raw_tp")
+int on_free(struct bpf_raw_tracepoint_args *ctx)
+{
+	return release(ctx->args[0]);
+}
+
+/*
+ * Where tracepoints can be preempted (from 7.0 on), a program at one is left out while another task of its CPU
+ * is in the middle of it. A kprobe at the function that calls a tracepoint's programs,
+ * __traceiter_NAME(data, arguments...), cannot be preempted. That function is only called where there are two
+ * programs or more: `nothing` is put there twice.
+ */
+SEC("?raw_tp")
+int nothing(void *ctx)
+{
+	return 0;
+}
+
+#ifdef __TARGET_ARCH_x86
+#define CALLED(regs) { .tree = (regs)->rsi, .start = (regs)->rdx, .len = (regs)->rcx, .bits = (regs)->r8 }
+
+SEC("?kprobe")
+int on_set_call(struct pt_regs *ctx)
+{
+	struct arguments args = CALLED(ctx);
+
+	return operation(SET, &args);
+}
+
+SEC("?kprobe")
+int on_clear_call(struct pt_regs *ctx)
+{
+	struct arguments args = CALLED(ctx);
+
+	return operation(CLEAR, &args);
+}
+
+SEC("?kprobe")
+int on_convert_call(struct pt_regs *ctx)
+{
+	struct arguments args = CALLED(ctx);
+
+	args.clear_bits = ctx->r9;
+	return operation(CONVERT, &args);
+}
+
+SEC("?kprobe")
+int on_alloc_call(struct pt_regs *ctx)
+{
+	return allocation(ctx->rsi);
+}
+
+SEC("?kprobe")
+int on_free_call(struct pt_regs *ctx)
+{
+	return release(ctx->rsi);
+}
+#endif
 
 /* Reading trees on demand: user space writes addresses, runs a program, and finds what stands there. */
 #define BATCH 256

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from numpy.typing import NDArray
 
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.drained import DrainedCapture
+from harness.capture.features import FEATURES
+from harness.capture.layout import check_layout
 from harness.capture.libbpf import BpfObject
-from harness.capture.program import compiled_object
+from harness.capture.probes import probes
+from harness.capture.program import compiled_layout, compiled_object
 from harness.capture.recording import Recording
 from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
 from harness.capture.ring import RingReader
@@ -32,8 +36,8 @@ QUIET_S = 0.25
 """No event for this long, and an empty ring, counts as quiet."""
 QUIET_DEADLINE_S = 40.0
 
-PROGRAMS = ("on_set", "on_clear", "on_convert", "on_alloc", "on_free")
-COUNTERS = ("recorded", "lost_ring", "lost_task", "lost_state")
+COUNTERS = ("recorded", "lost_ring", "lost_task", "lost_state", "clears", "agreed", "disagreed")
+LOSSES = COUNTERS[1:4]
 
 
 class BpfCapture(DrainedCapture):
@@ -45,26 +49,36 @@ class BpfCapture(DrainedCapture):
 
     method = "bpf"
 
-    def __init__(self, fsid: str, scratch: Path) -> None:
+    def __init__(self, fsid: str, scratch: Path, features: Sequence[str] = FEATURES) -> None:
         self._fsid = int.from_bytes(uuid.UUID(fsid).bytes[:8], "little")
         self._trees: dict[int, tuple[int, int, int]] = {}
         self._checkpoints: list[Checkpoint] = []
         self._draining = threading.Lock()
-        super().__init__(scratch)
+        super().__init__(scratch, features)
 
     def _start(self, made: ExitStack) -> None:
-        self._bpf = made.enter_context(BpfObject(compiled_object(), ring=("events", RING_BYTES)))
+        kernel = self.kernel
+        layout = compiled_layout(kernel.layout) if kernel.layout else None
+        self._probes = probes(kernel)
+        self._bpf = made.enter_context(
+            BpfObject(
+                compiled_object(),
+                ring=("events", RING_BYTES),
+                optional=[probe.program for probe in self._probes],
+                layout=layout,
+            )
+        )
         self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
         made.callback(self._ring.close)
         self._walker = TreeWalker.of(self._bpf)
         made.callback(self._walker.close)
-        config = struct.pack(
-            "<II", self.owners["IO_TREE_INODE_IO"], self.owners["IO_TREE_DEVICE_ALLOC_STATE"]
-        )
+        owners = kernel.owners["IO_TREE_INODE_IO"], kernel.owners["IO_TREE_DEVICE_ALLOC_STATE"]
+        config = struct.pack("<IIII", *owners, kernel.bits["EXTENT_CLEAR_ALL_BITS"], bool(layout))
         self._bpf.update("configuration", bytes(4), config)
         self._bpf.update("filesystems", self._fsid.to_bytes(8, "little"), b"\1")
         self._start_thread(made)
-        self._bpf.attach(PROGRAMS)
+        for probe in self._probes:
+            self._bpf.attach(probe.program, probe.way, probe.place)
 
     def _halt(self) -> None:
         self._bpf.detach()
@@ -100,13 +114,18 @@ class BpfCapture(DrainedCapture):
         if counts["recorded"] != len(records):
             raise InfrastructureError(f"{counts['recorded']} events recorded but {len(records)} read")
         events = to_table(records, self._begin_ns)
-        lost = {name: counts[name] for name in COUNTERS[1:]}
-        lost["lost_recursion"] = sum(map(self._bpf.missed, PROGRAMS))
+        lost = {name: counts[name] for name in LOSSES}
+        recording = {probe.program for probe in self._probes if probe.records}
+        lost["lost_recursion"] = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
+        if self.kernel.hides_delete:
+            recorded = int(np.count_nonzero(records["kind"] == Kind.CLEAR))
+            lost["lost_kprobe"] = max(0, counts["clears"] - recorded)
+        if self.kernel.layout:
+            check_layout(self.kernel, records, counts, self._checkpoints)
         facts = {
             "clock": "ring buffer order; times are CLOCK_MONOTONIC",
             "ring_bytes": RING_BYTES,
-            "bits": self.bits,
-            "owners": self.owners,
+            **self._facts(),
         }
         return Recording(self.method, events, tuple(self._checkpoints), lost, facts)
 

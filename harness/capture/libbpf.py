@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["BpfObject"]
+__all__ = ["BpfObject", "Way"]
+
+Way = Literal["raw_tracepoint", "tracepoint", "kprobe"]
+"""How a program is attached."""
 
 _SONAME = "libbpf.so.1"
 _DEBUG = 2  # enum libbpf_print_level: WARN 0, INFO 1, DEBUG 2
@@ -43,6 +47,26 @@ class _TestRunOptions(ctypes.Structure):
     )
 
 
+class _OpenOptions(ctypes.Structure):
+    """struct bpf_object_open_opts, up to the member used."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("object_name", ctypes.c_char_p),
+        ("relaxed_maps", ctypes.c_bool),
+        ("pin_root_path", ctypes.c_char_p),
+        ("reserved", ctypes.c_uint64),
+        ("kconfig", ctypes.c_char_p),
+        ("btf_custom_path", ctypes.c_char_p),
+    )
+
+
+# struct bpf_link_info, as far as `missed` of a kprobe's link: type, id, prog_id, perf_event.type, func_name,
+# name_len, offset, addr, missed
+_LINK_INFO = struct.Struct("<III4xI4xQIIQQ")
+_KPROBE_LINK = (7, 3)  # BPF_LINK_TYPE_PERF_EVENT, BPF_PERF_EVENT_KPROBE
+
+
 # libbpf has one place for a print function in the whole process and may call it at any time, for others
 # too: so it must live as long as the process.
 _messages: deque[str] = deque(maxlen=50)
@@ -68,7 +92,8 @@ def _load_library() -> Any:
         raise UserError(f"{_SONAME} is missing: install libbpf 1.x (Debian package libbpf1)") from None
     for name in ("open_file", "find_program_by_name", "find_map_by_name"):
         getattr(library, f"bpf_object__{name}").restype = ctypes.c_void_p
-    library.bpf_program__attach.restype = ctypes.c_void_p
+    for name in ("raw_tracepoint", "tracepoint", "kprobe"):
+        getattr(library, f"bpf_program__attach_{name}").restype = ctypes.c_void_p
     library.libbpf_set_print(_print)
     return library
 
@@ -79,17 +104,35 @@ class BpfObject:
     Raises InfrastructureError with libbpf's last words when the kernel refuses it.
     """
 
-    def __init__(self, path: Path, *, ring: tuple[str, int] | None = None) -> None:
-        """Open and load `path`; `ring` is the name of a ring buffer map and its size in bytes."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        ring: tuple[str, int] | None = None,
+        optional: Sequence[str] = (),
+        layout: Path | None = None,
+    ) -> None:
+        """Open and load `path`.
+
+        `ring` is the name of a ring buffer map and its size in bytes; `optional` are programs to load that
+        are left out otherwise (`SEC("?...")`); `layout` is a file with BTF of the structures that the
+        programs read, in place of the running kernel's.
+        """
         self._library = _load_library()
         _messages.clear()
         self._links: list[int] = []
-        self._object = self._library.bpf_object__open_file(os.fsencode(path), None)
+        self.missed_kprobes = 0
+        """How often kprobes, detached by now, were left out while their CPU handled another (from 6.7)."""
+        options = _OpenOptions(sz=ctypes.sizeof(_OpenOptions))
+        options.btf_custom_path = os.fsencode(layout) if layout else None
+        self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
         if not self._object:
             raise self._error(f"libbpf cannot open {path}")
         if ring is not None:
             handle = self._library.bpf_object__find_map_by_name(self._pointer(), ring[0].encode())
             self._library.bpf_map__set_max_entries(ctypes.c_void_p(handle), ring[1])
+        for name in optional:
+            self._library.bpf_program__set_autoload(self._program(name), ctypes.c_bool(True))
         if self._library.bpf_object__load(self._pointer()):
             error = self._error("the kernel refused the BPF programs")
             self.close()
@@ -103,18 +146,25 @@ class BpfObject:
     ) -> None:
         self.close()
 
-    def attach(self, programs: Sequence[str]) -> None:
-        """Attach programs by name, each where its section says."""
-        for name in programs:
-            link = self._library.bpf_program__attach(self._program(name))
-            if not link:
-                raise self._error(f"cannot attach BPF program {name}")
-            self._links.append(link)
+    def attach(self, program: str, way: Way, place: str) -> None:
+        """Run `program` at a tracepoint, a trace event of btrfs or the entry of a function named `place`."""
+        attach = getattr(self._library, f"bpf_program__attach_{way}")
+        where: dict[Way, tuple[Any, ...]] = {
+            "raw_tracepoint": (place.encode(),),
+            "tracepoint": (b"btrfs", place.encode()),
+            "kprobe": (ctypes.c_bool(False), place.encode()),
+        }
+        link = attach(self._program(program), *where[way])
+        if not link:
+            raise self._error(f"cannot attach BPF program {program} to {place}")
+        self._links.append(link)
 
     def detach(self) -> None:
-        """Detach all that `attach` attached."""
+        """Detach all programs, the last attached first."""
         while self._links:
-            self._library.bpf_link__destroy(ctypes.c_void_p(self._links.pop()))
+            link = ctypes.c_void_p(self._links.pop())
+            self.missed_kprobes += self._missed_kprobes(link)
+            self._library.bpf_link__destroy(link)
 
     def map_fd(self, name: str) -> int:
         """File descriptor of a map."""
@@ -154,6 +204,15 @@ class BpfObject:
         if self._object:
             self._library.bpf_object__close(self._pointer())
             self._object = None
+
+    def _missed_kprobes(self, link: ctypes.c_void_p) -> int:
+        info = ctypes.create_string_buffer(_LINK_INFO.size)
+        size = ctypes.c_uint32(_LINK_INFO.size)
+        fd = self._library.bpf_link__fd(link)
+        if self._library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
+            return 0  # a link of another kind, or of a kernel that does not count
+        link_type, _, _, event_type, *_, missed = _LINK_INFO.unpack(info.raw)
+        return int(missed) if (link_type, event_type) == _KPROBE_LINK else 0
 
     def _pointer(self) -> ctypes.c_void_p:
         return ctypes.c_void_p(self._object)

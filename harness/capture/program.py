@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sysconfig
@@ -13,10 +14,15 @@ from pathlib import Path
 
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["compiled_object", "is_cached"]
+__all__ = ["LAYOUTS", "compile_all", "compiled_layout", "compiled_object", "is_cached"]
 
 SOURCE = Path(__file__).with_name("extent_io.bpf.c")
-FLAGS = ("-g", "-O2", "-Wall", "-Werror", "-target", "bpf")
+LAYOUTS = Path(__file__).with_name("layouts")
+"""Where structures are kept in kernels whose btrfs has no BTF."""
+# libbpf's name of the machine: the registers of a kprobe are the machine's.
+_TARGETS = {"x86_64": "x86", "aarch64": "arm64"}
+_TARGET = _TARGETS.get(platform.machine(), platform.machine())
+FLAGS = ("-g", "-O2", "-Wall", "-Werror", "-target", "bpf", f"-D__TARGET_ARCH_{_TARGET}")
 
 
 def compiled_object() -> Path:
@@ -24,31 +30,46 @@ def compiled_object() -> Path:
 
     Raises UserError when clang or libbpf's headers are missing, InfrastructureError when it does not compile.
     """
-    target = _target()
-    if not target.exists():
-        _compile(target)
-    return target
+    return _compiled(SOURCE)
+
+
+def compiled_layout(name: str) -> Path:
+    """Return the compiled `layouts/NAME.c`, whose BTF is what counts. Raises as `compiled_object` does."""
+    return _compiled(LAYOUTS / f"{name}.c")
+
+
+def compile_all() -> None:
+    """Put into the cache whatever any kernel can need: a guest cannot write there."""
+    for source in (SOURCE, *sorted(LAYOUTS.glob("*.c"))):
+        _compiled(source)
 
 
 def is_cached() -> bool:
     """Whether `compiled_object` needs no compiler."""
-    return _target().exists()
+    return _target(SOURCE).exists()
 
 
-def _target() -> Path:
+def _compiled(source: Path) -> Path:
+    target = _target(source)
+    if not target.exists():
+        _compile(source, target)
+    return target
+
+
+def _target(source: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iodiff" / "bpf"
-    digest = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    return cache / f"extent_io-{digest}.o"
+    digest = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    return cache / f"{source.name.split('.')[0]}-{digest}.o"
 
 
-def _compile(target: Path) -> None:
+def _compile(source: Path, target: Path) -> None:
     clang = shutil.which("clang")
     if clang is None:
         raise UserError("clang is missing: install it (Debian package clang) to record through BPF")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         output = Path(scratch) / target.name
-        command = [clang, *FLAGS, *_includes(), "-c", str(SOURCE), "-o", str(output)]
+        command = [clang, *FLAGS, *_includes(), "-c", str(source), "-o", str(output)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise _compile_error(done.stderr)

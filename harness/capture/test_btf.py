@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
 
-from harness.capture.btf import BTF_FOLDER, enumerators
+from harness.capture.btf import BTF_FOLDER, load_btf
+from harness.capture.testing import Blob
 from harness.errors import UserError
 
 # Documentation/bpf/btf.rst: bytes that follow each kind, given two elements where there are any.
@@ -37,33 +37,8 @@ WITH_ELEMENTS = (STRUCT, UNION, FUNC_PROTO, DATASEC)
 SIGNED = 1 << 31
 
 
-class Blob:
-    """BTF under construction; strings stand behind those of `base`."""
-
-    def __init__(self, base: Blob | None = None) -> None:
-        self.first = len(base.strings) if base else 0
-        self.strings: bytes = b"" if base else b"\0"
-        self.types = b""
-
-    def type(self, kind: int, trailer: bytes, elements: int = 0, flag: int = 0) -> None:
-        self.types += struct.pack("<III", 0, flag | kind << 24 | elements, 0) + trailer
-
-    def enum(self, members: dict[str, int], flag: int = 0) -> None:
-        body = b"".join(struct.pack("<II", self.name(n), v & 0xFFFFFFFF) for n, v in members.items())
-        self.type(ENUM, body, len(members), flag)
-
-    def enum64(self, members: dict[str, int], flag: int = 0) -> None:
-        parts = ((self.name(n), v & 0xFFFFFFFF, v >> 32 & 0xFFFFFFFF) for n, v in members.items())
-        self.type(ENUM64, b"".join(struct.pack("<III", *p) for p in parts), len(members), flag)
-
-    def name(self, text: str) -> int:
-        self.strings += text.encode() + b"\0"
-        return self.first + len(self.strings) - len(text) - 1
-
-    def data(self, header_bytes: int = 24) -> bytes:
-        sections = (header_bytes, 0, len(self.types), len(self.types), len(self.strings))
-        header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, *sections).ljust(header_bytes, b"\0")
-        return header + self.types + self.strings
+def enumerators(prefixes: tuple[str, ...], folder: Path = BTF_FOLDER) -> dict[str, int]:
+    return load_btf(folder).enumerators(prefixes)
 
 
 @pytest.fixture
@@ -115,6 +90,34 @@ def test_btrfs_as_a_module_has_btf_of_its_own(folder: Path) -> None:
     (folder / "btrfs").write_bytes(module.data())
     expected = {"EXTENT_OF_KERNEL": 1, "EXTENT_LOCKED": 2, "EXTENT_DIO_LOCKED": 4}
     assert enumerators(("EXTENT_",), folder) == expected
+
+
+def test_members_are_found_in_anonymous_members_too(folder: Path) -> None:
+    kernel = Blob()
+    root = kernel.struct("rb_root", {"rb_node": 0})
+    module = Blob(kernel)
+    union = module.struct("", {"fs_info": 0, "inode": 0}, UNION)
+    module.struct("extent_io_tree", {"state": root, " ": union, "owner": 0})
+    (folder / "vmlinux").write_bytes(kernel.data())
+    (folder / "btrfs").write_bytes(module.data())
+    btf = load_btf(folder)
+    assert btf.members("extent_io_tree") == frozenset({"state", "fs_info", "inode", "owner"})
+    assert btf.members("rb_root") == frozenset({"rb_node"})
+    assert btf.members("extent_io") is None
+    assert btf.knows("extent_io_tree")
+    assert not btf.knows("owner")
+
+
+def test_parameters_of_functions(folder: Path) -> None:
+    blob = Blob()
+    blob.struct("clear_extent_bit", {"tree": 0})
+    blob.function("clear_extent_bit", "tree", "start", "delete")
+    blob.function("nothing")
+    (folder / "vmlinux").write_bytes(blob.data())
+    btf = load_btf(folder)
+    assert btf.parameters("clear_extent_bit") == ("tree", "start", "delete")
+    assert btf.parameters("nothing") == ()
+    assert btf.parameters("set_extent_bit") is None
 
 
 def whole() -> bytes:

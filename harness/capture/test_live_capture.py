@@ -21,6 +21,7 @@ from harness.bundle import Table
 from harness.capture import drained, extent_io, tracefs
 from harness.capture.checkpoints import Checkpoint
 from harness.capture.extent_io import BpfCapture
+from harness.capture.probes import Probe, probes
 from harness.capture.records import EVENT_BYTES, Kind, foreign_frees, latest_operation
 from harness.capture.ring import RingReader
 from harness.capture.ringpages import Payloads, decode_pages
@@ -119,7 +120,7 @@ def test_two_ways_of_recording_see_the_same(workspace: Workspace, filesystem: Bt
     assert not any(by_bpf.lost.values())
 
     there, here = by_trace.events, by_bpf.events
-    inodes = here["owner"] == bpf.owners["IO_TREE_INODE_IO"]
+    inodes = here["owner"] == bpf.kernel.owners["IO_TREE_INODE_IO"]
     ours = inodes & (here["kind"] <= Kind.CONVERT)
     theirs = there["kind"] <= Kind.CONVERT
     columns = ("kind", "start", "len", "bits", "clear_bits", "root", "ino", "owner")
@@ -215,9 +216,10 @@ def test_closing_without_a_recording_leaves_nothing(
 def test_what_cannot_start_leaves_nothing(
     workspace: Workspace, filesystem: BtrfsFilesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extent_io, "PROGRAMS", (*extent_io.PROGRAMS, "no_such_program"))
+    nowhere = Probe("on_set", "raw_tracepoint", "no_such_tracepoint")
+    monkeypatch.setattr(extent_io, "probes", lambda kernel: [*probes(kernel), nowhere])
     monkeypatch.setattr(tracefs, "BUFFER_KIB", "many")
-    with pytest.raises(InfrastructureError, match="no BPF program no_such_program"):
+    with pytest.raises(InfrastructureError, match="cannot attach BPF program on_set to no_such_tracepoint"):
         bpf_capture(workspace, filesystem)
     assert left_over(workspace.path(f"bpf-{filesystem.fsid}")) == []
     with pytest.raises(InfrastructureError, match="tracefs refused 'many' for buffer_size_kb"):

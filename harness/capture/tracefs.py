@@ -9,9 +9,9 @@ left out. The real trees cannot be read this way: there are no checkpoints.
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from harness.bundle import Table
 from harness.capture.drained import DrainedCapture
+from harness.capture.features import FEATURES
+from harness.capture.formats import read_format
 from harness.capture.recording import Recording
 from harness.capture.records import Kind, foreign_frees, latest_operation, zero_table
 from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
@@ -29,17 +31,9 @@ __all__ = ["TracefsCapture"]
 
 BUFFER_KIB = 64 << 10
 """A CPU."""
-_EVENTS = {
-    "btrfs_set_extent_bit": Kind.SET,
-    "btrfs_clear_extent_bit": Kind.CLEAR,
-    "btrfs_convert_extent_bit": Kind.CONVERT,
-    "btrfs_alloc_extent_state": Kind.ALLOC,
-    "btrfs_free_extent_state": Kind.FREE,
-}
 # Field of the event -> column of the record; a set in a convert event is `bits`, alone in a clear event too.
 _WORDS = {"owner": "owner", "set_bits": "bits", "clear_bits": "clear_bits"}
 _LONGS = {"ino": "ino", "rootid": "root", "start": "start", "len": "len", "state": "ptr"}
-_FIELD = re.compile(r"field:.*?(\w+)(?:\[\d+\])?;\s*offset:(\d+);\s*size:(\d+);")
 _LOSSES = ("overrun", "commit overrun", "dropped events")
 
 
@@ -48,19 +42,25 @@ class TracefsCapture(DrainedCapture):
 
     method = "tracefs"
 
-    def __init__(self, fsid: str, instance: Path, scratch: Path) -> None:
+    def __init__(self, fsid: str, instance: Path, scratch: Path, features: Sequence[str] = FEATURES) -> None:
         self._fsid = np.frombuffer(uuid.UUID(fsid).bytes, np.uint64)
         self._instance = instance
         self._page_cpus: list[int] = []
         self._clock: list[tuple[int, int]] = []
-        super().__init__(scratch)
+        super().__init__(scratch, features)
 
     def _start(self, made: ExitStack) -> None:
         made.callback(self._instance.rmdir)
-        self._formats = {name: _format(self._instance, name) for name in _EVENTS}
+        if self.kernel.hides_delete:
+            raise UserError(
+                "this kernel's trace events do not tell which clears remove all bits: record by BPF"
+            )
+        names = self.kernel.tracepoints
+        events = self._instance / "events" / "btrfs"
+        self._formats = {kind: read_format(events, name) for kind, name in names.items()}
         self._write("trace_clock", "counter")
         self._write("buffer_size_kb", str(BUFFER_KIB))
-        for name in _EVENTS:
+        for name in names.values():
             self._write(f"events/btrfs/{name}/enable", "1")
         cpus = sorted((self._instance / "per_cpu").glob("cpu*"), key=lambda p: int(p.name[3:]))
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -81,8 +81,7 @@ class TracefsCapture(DrainedCapture):
         facts = {
             "clock": "counter; times are interpolated between reads of the buffer",
             "ring_bytes": BUFFER_KIB << 10,
-            "bits": self.bits,
-            "owners": self.owners,
+            **self._facts(),
         }
         return Recording(self.method, events, (), self._lost(), facts)
 
@@ -91,12 +90,11 @@ class TracefsCapture(DrainedCapture):
         table = zero_table(len(payloads.position))
         event_id = payloads.u16(0)
         ours = np.zeros(len(event_id), bool)
-        for name, kind in _EVENTS.items():
-            number, fields = self._formats[name]
-            rows = np.flatnonzero(event_id == number)
+        for kind, format_ in self._formats.items():
+            rows = np.flatnonzero(event_id == format_.number)
             taken = payloads.take(rows)
-            _fill(table, rows, kind, taken, fields)
-            ours[rows] = self._is_ours(taken, fields) if kind <= Kind.CONVERT else True
+            _fill(table, rows, kind, taken, format_.fields)
+            ours[rows] = self._is_ours(taken, format_.fields) if kind <= Kind.CONVERT else True
         table["pid"] = payloads.u32(4)
         table["cpu"] = np.array(self._page_cpus, np.uint16)[payloads.page]
         table["time_ns"] = self._times(payloads.time)
@@ -106,11 +104,11 @@ class TracefsCapture(DrainedCapture):
         _name_trees(table)
         return table
 
-    def _is_ours(self, payloads: Payloads, fields: dict[str, int]) -> NDArray[np.bool_]:
+    def _is_ours(self, payloads: Payloads, fields: Mapping[str, int]) -> NDArray[np.bool_]:
         halves = (payloads.u64(fields["fsid"]), payloads.u64(fields["fsid"] + 8))
         owner = payloads.u32(fields["owner"])
         same = (halves[0] == self._fsid[0]) & (halves[1] == self._fsid[1])
-        ours: NDArray[np.bool_] = same & (owner == self.owners["IO_TREE_INODE_IO"])
+        ours: NDArray[np.bool_] = same & (owner == self.kernel.owners["IO_TREE_INODE_IO"])
         return ours
 
     def _times(self, counter: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -147,7 +145,7 @@ class TracefsCapture(DrainedCapture):
 
 
 def _fill(
-    table: Table, rows: NDArray[np.int64], kind: Kind, payloads: Payloads, fields: dict[str, int]
+    table: Table, rows: NDArray[np.int64], kind: Kind, payloads: Payloads, fields: Mapping[str, int]
 ) -> None:
     table["kind"][rows] = kind
     for field, column in _WORDS.items():
@@ -182,18 +180,6 @@ def _name_trees(table: Table) -> None:
     inodes, inode = np.unique(table["ino"][rows], return_inverse=True)
     _, number = np.unique(root * len(inodes) + inode, return_inverse=True)
     table["ptr"][rows] = number + 1
-
-
-def _format(instance: Path, event: str) -> tuple[int, dict[str, int]]:
-    """Return an event's number and the offsets of its fields, from its format file."""
-    try:
-        text = (instance / "events/btrfs" / event / "format").read_text()
-    except FileNotFoundError:
-        raise UserError(f"this kernel has no tracepoint btrfs:{event}: use a kernel with btrfs") from None
-    number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
-    if number is None:
-        raise InfrastructureError(f"the format of btrfs:{event} has no ID")
-    return int(number[1]), {name: int(offset) for name, offset, _ in _FIELD.findall(text)}
 
 
 def _read_page(pipe: int) -> bytes:

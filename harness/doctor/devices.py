@@ -8,23 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.capture.kernel import TRACEPOINTS
 from harness.doctor.machine import root
 from harness.doctor.probes import MissingError
 from loopdevs import BtrfsLayout, Workspace
 from loopdevs.deadline import Deadline
 from loopdevs.loop import BackingFile, attach, detach, uses_direct_io
 
-__all__ = ["EXTENT_EVENTS", "btrfs", "btrfs_known", "loop", "trace_events"]
+__all__ = ["btrfs", "btrfs_known", "loop", "trace_events"]
 
 MIB = 1024**2
-EXTENT_EVENTS = (
-    "btrfs_set_extent_bit",
-    "btrfs_clear_extent_bit",
-    "btrfs_convert_extent_bit",
-    "btrfs_alloc_extent_state",
-    "btrfs_free_extent_state",
-)
-"""The tracepoints of the extent-io-tree (include/trace/events/btrfs.h)."""
 
 
 def loop(work_root: Path) -> str:
@@ -66,12 +59,16 @@ def trace_events(work_root: Path) -> str:
     """Make a tracefs instance and look for the events of the extent-io-tree in it."""
     with _workspace(work_root) as workspace:
         events = workspace.tracing() / "events" / "btrfs"
-        missing = [name for name in EXTENT_EVENTS if not (events / name / "format").exists()]
+        missing = [
+            names[0]
+            for names in TRACEPOINTS.values()
+            if not any((events / name / "format").exists() for name in names)
+        ]
     if missing:
         raise MissingError(
             f"the kernel has no event {', '.join(missing)}", "modprobe btrfs, or boot another kernel"
         )
-    return f"all {len(EXTENT_EVENTS)} extent events"
+    return f"all {len(TRACEPOINTS)} extent events"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+from harness.capture.kernel import TRACEPOINTS, layout_of, running_symbols
 from harness.doctor.bpf_probe import (
     KPROBE_PMU,
     AttachType,
@@ -13,7 +14,6 @@ from harness.doctor.bpf_probe import (
     attach_raw_tracepoint,
     attach_tracing,
 )
-from harness.doctor.devices import EXTENT_EVENTS
 from harness.doctor.probes import MissingError
 
 __all__ = ["btf", "fentry", "kprobe", "raw_tracepoints"]
@@ -39,6 +39,9 @@ def btf() -> str:
         sizes.append(name)
     if not sizes:
         raise MissingError("the kernel has no BTF", "boot a kernel with CONFIG_DEBUG_INFO_BTF")
+    layout = layout_of(running_symbols())
+    if layout is not None:
+        return f"without btrfs's types: {layout.name} of our own is used in their place"
     raise MissingError(
         f"BTF ({', '.join(sizes)}) lacks btrfs's types",
         "modprobe btrfs, or boot a kernel with CONFIG_DEBUG_INFO_BTF_MODULES",
@@ -47,12 +50,10 @@ def btf() -> str:
 
 def raw_tracepoints() -> str:
     """Attach to each of the extent-io-tree's tracepoints in turn."""
-    for name in EXTENT_EVENTS:
-        try:
-            attach_raw_tracepoint(name)
-        except FileNotFoundError:
-            raise MissingError(f"no tracepoint {name}", "modprobe btrfs, or boot another kernel") from None
-    return f"{len(EXTENT_EVENTS)} of {len(EXTENT_EVENTS)} attached"
+    for names in TRACEPOINTS.values():
+        if not any(map(_attaches, names)):
+            raise MissingError(f"no tracepoint {names[0]}", "modprobe btrfs, or boot another kernel")
+    return f"{len(TRACEPOINTS)} of {len(TRACEPOINTS)} attached"
 
 
 def fentry() -> str:
@@ -74,3 +75,11 @@ def kprobe() -> str:
         raise MissingError("the kernel has no kprobes")
     attach_kprobe(QUIET_FUNCTION)
     return "attached"
+
+
+def _attaches(tracepoint: str) -> bool:
+    try:
+        attach_raw_tracepoint(tracepoint)
+    except FileNotFoundError:
+        return False
+    return True

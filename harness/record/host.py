@@ -14,6 +14,7 @@ from typing import Any
 
 __all__ = ["kernel_facts", "machine_facts", "tool_versions"]
 
+VERSION_S = 20.0
 _VERSION_COMMANDS = {
     "fio": ["fio", "--version"],
     "btrfs-progs": ["btrfs", "--version"],
@@ -51,9 +52,17 @@ def tool_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name, command in _VERSION_COMMANDS.items():
         if shutil.which(command[0]):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-            versions[name] = (done.stdout.splitlines() or ["unknown"])[0]
+            versions[name] = _first_line(command)
     return versions
+
+
+def _first_line(command: list[str]) -> str:
+    """Return what `command` says first, "unknown" for nothing: a slow guest may take long to load it."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VERSION_S, check=False)
+    except subprocess.TimeoutExpired:
+        return "unknown"
+    return (done.stdout.splitlines() or ["unknown"])[0]
 
 
 def _config_digest(release: str, config: Path | None = None) -> str | None:

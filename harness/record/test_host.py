@@ -54,6 +54,14 @@ def test_a_tool_that_says_nothing_is_unknown(tmp_path: Path, monkeypatch: pytest
     assert tool_versions()["clang"] == "unknown"
 
 
+def test_a_tool_that_takes_too_long_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clang").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    (tmp_path / "clang").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(host, "VERSION_S", 0.05)
+    assert tool_versions()["clang"] == "unknown"
+
+
 def test_the_configuration_has_one_digest_however_it_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     text = b"CONFIG_BTRFS_FS=y\n"
     stored = {"/proc/config.gz": gzip.compress(text), "/boot/config-6.18": text}
