@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.drained import DrainedCapture
-from harness.capture.features import FEATURES
 from harness.capture.layout import check_layout
 from harness.capture.libbpf import BpfObject
 from harness.capture.probes import probes
@@ -28,6 +27,7 @@ from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
 from harness.capture.ring import RingReader
 from harness.capture.walk import TreeWalker
 from harness.errors import InfrastructureError
+from reference.extent_state import FEATURES
 
 __all__ = ["BpfCapture"]
 

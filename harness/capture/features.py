@@ -7,22 +7,11 @@ from collections.abc import Callable, Iterable
 
 from harness.capture.btf import Btf, load_btf
 from harness.capture.kernel import BtrfsKernel, running_kernel, running_symbols
+from reference.extent_state import FEATURES
 
-__all__ = ["FEATURES", "detect", "present"]
+__all__ = ["detect", "present"]
 
 KINDS = ("event", "symbol", "type", "member", "flag", "owner")
-FEATURES: tuple[str, ...] = (
-    "symbol:__lock_extent",
-    "symbol:btrfs_clear_extent_bit_changeset",
-    "symbol:btrfs_free_extent_state",
-    "symbol:btrfs_lock_extent_bits",
-    "symbol:btrfs_reclaim_block_groups",
-    "symbol:btrfs_test_range_bit_exists",
-    "symbol:free_extent_state",
-    "symbol:lock_extent",
-    "symbol:test_range_bit_exists",
-)
-"""Features asked for where the caller names none."""
 
 
 def detect(features: Iterable[str] = FEATURES) -> list[str]:

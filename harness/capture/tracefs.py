@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from harness.bundle import Table
 from harness.capture.drained import DrainedCapture
-from harness.capture.features import FEATURES
 from harness.capture.formats import read_format
 from harness.capture.recording import Recording
 from harness.capture.records import Kind, foreign_frees, latest_operation, zero_table
 from harness.capture.ringpages import PAGE_BYTES, Payloads, decode_pages
 from harness.errors import InfrastructureError, UserError
+from reference.extent_state import FEATURES
 
 __all__ = ["TracefsCapture"]
 
