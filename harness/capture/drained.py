@@ -11,10 +11,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from harness.capture.features import detect
 from harness.capture.kernel import running_kernel
 from harness.capture.recording import Recording
 from harness.errors import InfrastructureError
-from reference.extent_state import FEATURES, detect
+from reference.extent_state import FEATURES
 
 __all__ = ["DrainedCapture"]
 

@@ -94,7 +94,8 @@ class ConsoleObserver(Observer):
         word = str(verdict.verdict)
         where = f"{kernel.label:{self._width}} " if self._guests else ""
         self._console.print(
-            f"[{STYLES[word]}]{word:9}[/] {where}{case.id:{self._names}} {verdict.events:>9,} events {wall_s:6.1f} s",
+            f"[{STYLES[word]}]{word:9}[/] {where}{case.id:{self._names}}"
+            f" {verdict.events:>9,} events {wall_s:6.1f} s",
             soft_wrap=True,
         )
 

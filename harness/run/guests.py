@@ -56,7 +56,7 @@ def parallel_guests(plan: RunPlan) -> int:
             f"{available / GIB:.1f} GiB of memory are available, a guest takes "
             f"{plan.guests.memory_bytes / GIB:.1f}: end other programs, or give --guest-memory"
         )
-    # More virtual CPUs than real ones wait for each other: two guests at once then take more than twice as long.
+    # More virtual CPUs than real ones wait for each other: two such guests take more than twice as long.
     return plan.guests.parallel or max(1, min(room, (os.cpu_count() or 1) // plan.guests.cpus))
 
 
