@@ -20,14 +20,13 @@ from typing import Any, BinaryIO
 from harness.capture.choice import capture_starter
 from harness.cases import find_case
 from harness.errors import InfrastructureError, UserError
-from harness.guest.start import GUEST_WORK
+from harness.guest.agreed import GUEST_WORK, PORT_NAME
 from harness.record.interruption import interruptions_held
 from harness.record.record import RecordPlan, record_case
 from loopdevs import Workspace
 
 __all__ = ["main"]
 
-PORT_NAME = "iodiff"
 WORK = Path(GUEST_WORK, "iodiff")
 _OUTPUT_BYTES = 1 << 16
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.accelerator import Accelerator
+from harness.guest.agreed import GUEST_WORK, PORT_NAME
 from harness.kernels import Kernel
 
 __all__ = [
     "CHANNEL",
     "GDB",
-    "GUEST_WORK",
     "QMP",
     "GuestPlan",
     "command",
@@ -32,8 +32,6 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[2]
 CHANNEL = "channel"
 """Name of the socket that QEMU connects to, in its working directory."""
-GUEST_WORK = "/run/iodiff/work"
-"""Where a guest makes its devices: in its memory."""
 GDB, QMP = "gdb", "qmp"
 """Names of the sockets that QEMU makes there for debugging."""
 
@@ -64,7 +62,7 @@ def command(plan: GuestPlan, script_file: Path) -> list[str]:
     line = [
         *("-chardev", f"socket,id=iodiff,path={CHANNEL}"),
         *("-device", "virtio-serial-pci,id=iodiff-serial"),
-        *("-device", "virtserialport,bus=iodiff-serial.0,chardev=iodiff,name=iodiff"),
+        *("-device", f"virtserialport,bus=iodiff-serial.0,chardev=iodiff,name={PORT_NAME}"),
     ]
     run = ["--show-boot-console", "--script-sh", f"sh {shlex.quote(str(script_file))}"]
     return [*_machine(plan), *run, *_qemu_options(plan), *line]
