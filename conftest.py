@@ -2,7 +2,8 @@
 """Rules for every test run: live tests say why they skip and leave nothing; testing nothing is a failure.
 
 IODIFF_FORCE_LIVE=1 turns the skips into failures, for machines that are known to be able. Guest tests are
-live tests that need more of the kernel; theirs is IODIFF_FORCE_GUEST=1.
+live tests that need more of the kernel, theirs is IODIFF_FORCE_GUEST=1; tests that boot guests have
+IODIFF_FORCE_BOOTS=1.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ import pytest
 
 import loopdevs
 import loopdevs.leftovers
+from harness.doctor import missing_for_guests
 from suites.meta import leftovers
 
-KERNEL_MARKERS = {"live": loopdevs.live_skip_reasons, "guest": loopdevs.guest_skip_reasons}
+GUEST_BYTES = 4 << 30
+KERNEL_MARKERS = {
+    "live": loopdevs.live_skip_reasons,
+    "guest": loopdevs.guest_skip_reasons,
+    "boots": lambda: missing_for_guests(GUEST_BYTES),
+}
 """The markers of tests that need something of a kernel, with what finds out what is missing."""
 EXECUTED = pytest.StashKey[int]()
 TEMPORARY = pytest.StashKey[str]()

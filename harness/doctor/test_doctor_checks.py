@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.doctor import checks, devices, guest, machine, missing_for_run, probe_all, tools
+from harness.doctor import (
+    checks,
+    devices,
+    guest,
+    machine,
+    missing_for_guests,
+    missing_for_host,
+    missing_for_run,
+    probe_all,
+    tools,
+)
 from harness.doctor.bpf_probe import attach_raw_tracepoint
 from harness.doctor.probes import MissingError
 

@@ -26,8 +26,6 @@ from loopdevs.deadline import Deadline
 __all__ = ["GuestSession", "SessionPlan"]
 
 CONSOLE_FILE = "console.txt"
-_SETTING_UP_S = 20.0
-"""What recording a case takes besides its workload on the bare machine: devices, checkpoints, writing; s."""
 _BOOT_S = 20.0
 
 
@@ -38,6 +36,8 @@ class SessionPlan:
     guest: GuestPlan
     capture: str
     boot_deadline_s: float | None = None
+    setting_up_s: float = 20.0
+    """What recording a case may take besides its workload on the bare machine: devices, checkpoints; s."""
 
     @property
     def boot_s(self) -> float:
@@ -148,7 +148,7 @@ class GuestSession:
         folder = self.plan.guest.exchange / plan.folder.name
         done = guest.call(
             "record",
-            (plan.case.deadline_s + _SETTING_UP_S) * slowness,
+            (plan.case.deadline_s + self.plan.setting_up_s) * slowness,
             case=plan.case.id,
             seed=plan.seed,
             run_id=plan.run_id,

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real guests: a case recorded and judged, a crash, a hang, an interruption, a guest that never boots."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.capture.program import compile_all
+from harness.cases import Case, find_case
+from harness.errors import UserError
+from harness.guest.accelerator import accelerator
+from harness.guest.machine import GuestLostError
+from harness.guest.session import CONSOLE_FILE, GuestSession, SessionPlan
+from harness.guest.start import GuestPlan
+from harness.judge.verdict import judge_bundle
+from harness.kernels import Kernel, resolve
+from harness.record.record import RecordPlan
+from harness.verdicts import CaseVerdict, Verdict
+from loopdevs import Workspace
+from suites.meta.commands import COMMAND, environment
+from suites.meta.tree import ROOT
+from suites.misbehaving import CRASH, HANG
+
+pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
+
+KERNEL = "debian:6.12"
+CASE = "extent_state/direct-over-dirty"
+NEXT_CASE = "extent_state/punch-hole"
+MEMORY_BYTES = 4 << 30
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Kernel:
+    """Return the kernel to boot, fetched if need be."""
+    try:
+        return resolve(KERNEL)
+    except UserError as error:
+        if os.environ.get("IODIFF_FORCE_BOOTS") == "1":
+            raise
+        pytest.skip(f"boots: {error}")
+
+
+@pytest.fixture(scope="module")
+def session(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestSession]:
+    """Return a session whose guest is shared by the tests; one that breaks it gets the next a new one."""
+    compile_all()
+    with make_session(kernel, tmp_path_factory.mktemp("session") / "work") as made:
+        yield made
+
+
+def make_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = None) -> GuestSession:
+    workspace = Workspace.create(work)
+    exchange = workspace.path("exchange")
+    exchange.mkdir()
+    guest = GuestPlan(kernel, accelerator(), 2, MEMORY_BYTES, exchange)
+    return GuestSession(
+        SessionPlan(guest, "bpf", boot_deadline_s, setting_up_s=5.0),
+        workspace,
+        threading.Lock(),
+        lambda: None,
+    )
+
+
+def record(session: GuestSession, case: Case, folder: Path) -> CaseVerdict:
+    plan = RecordPlan(case, 1, "test", folder / case.id.split("/")[1], KERNEL)
+    return judge_bundle(session.record(plan))
+
+
+def test_a_case_passes_in_a_guest(session: GuestSession, tmp_path: Path) -> None:
+    verdict = record(session, find_case(CASE), tmp_path)
+    assert verdict.verdict is Verdict.PASS, verdict
+    assert verdict.lost == 0
+    assert {"operations", "states", "locks", "checkpoints"} <= {c.name for c in verdict.checks if c.compared}
+    bundle = tmp_path / CASE.split("/")[1]
+    assert (bundle / CONSOLE_FILE).exists()
+    assert json.loads((bundle / "bundle.json").read_text())["kernel"]["source"] == KERNEL
+
+
+def test_bcache_and_mapped_devices_work_in_it(session: GuestSession) -> None:
+    """Run in the guest what only a guest's kernel can: a set from set-up to nothing left, and a refusal."""
+    tests = [
+        "suites/bcache/test_guest_smoke.py::test_fio_verifies_and_reading_again_hits[writeback]",
+        "loopdevs/test_guest_bcache.py::test_without_its_cache_it_is_refused",
+        "loopdevs/test_guest_mapper.py::test_an_error_segment_fails_reads_and_writes",
+    ]
+    command = [
+        *("env", "IODIFF_FORCE_GUEST=1", "HYPOTHESIS_STORAGE_DIRECTORY=/run/iodiff/work/hypothesis"),
+        *(sys.executable, "-m", "pytest", "-q", "-m", "guest", "--basetemp=/run/iodiff/work/tests", *tests),
+    ]
+    done = session.guest().call("run", 620, command=command, timeout_s=600)
+    assert done["code"] == 0, done["output"]
+    assert f"{len(tests)} passed" in done["output"]
+
+
+def test_a_crash_fails_the_case_and_the_next_one_has_a_new_guest(
+    session: GuestSession, tmp_path: Path
+) -> None:
+    verdict = record(session, CRASH, tmp_path)
+    assert verdict.verdict is Verdict.FAIL
+    log = next(check for check in verdict.checks if check.name == "kernel log")
+    assert log.first_difference is not None
+    assert any("Kernel panic" in line for line in log.first_difference.kernel)
+    assert "lost guest" in verdict.reasons[0]
+    assert "crash" in (tmp_path / "crash" / CONSOLE_FILE).read_text()
+    done = session.guest().call("run", 60, command=["uname", "-r"], timeout_s=50)
+    assert done["output"].strip() == session.plan.guest.kernel.release
+
+
+def test_a_hang_leaves_the_case_undecided(session: GuestSession, tmp_path: Path) -> None:
+    verdict = record(session, HANG, tmp_path)
+    assert verdict.verdict is not Verdict.PASS
+    assert "lost guest" in verdict.reasons[0]
+    assert "no word from the guest" in verdict.reasons[0]
+
+
+def test_one_that_does_not_boot_in_time_is_given_up(kernel: Kernel, tmp_path: Path) -> None:
+    with make_session(kernel, tmp_path / "work", boot_deadline_s=1.0) as session:
+        with pytest.raises(GuestLostError, match="no word from the guest within 1 s, during boot"):
+            session.guest()
+        assert not emulators(session.plan.guest.exchange)
+
+
+def emulators(mentioned: Path) -> list[str]:
+    """Return the processes that have `mentioned` in their command line."""
+    done = subprocess.run(["pgrep", "-f", str(mentioned)], capture_output=True, text=True, check=False)
+    return done.stdout.split()
+
+
+def test_ctrl_c_ends_the_guest_and_marks_the_run(kernel: Kernel, tmp_path: Path) -> None:
+    out, work = tmp_path / "out", tmp_path / "work"
+    options: list[str | Path] = ["--kernel", kernel.name, "--seed", "1", "--out", out, "--work", work]
+    # Signals that the test's own parent has it ignore would be ignored by the run too.
+    command = ["env", "--default-signal=INT", *COMMAND, "run", *options, CASE, NEXT_CASE]
+    process = subprocess.Popen(
+        command, env=environment(), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 600
+    while not (out / "run.json").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, errors
+    assert not work.exists()
+    assert not emulators(work)
+    assert json.loads((out / "run.json").read_text())["interrupted"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert {case["id"]: case["verdict"] for case in summary["cases"]}[NEXT_CASE] == "UNDECIDED"
