@@ -73,10 +73,10 @@ _messages: deque[str] = deque(maxlen=50)
 
 
 def _keep_message(level: int, template: bytes, arguments: int) -> int:
-    # libbpf formats through a va_list, which ctypes cannot; vsnprintf can.
-    text = ctypes.create_string_buffer(4096)
-    ctypes.CDLL(None).vsnprintf(text, len(text), template, ctypes.c_void_p(arguments))
     if level < _DEBUG:
+        # libbpf formats through a va_list, which ctypes cannot; vsnprintf can.
+        text = ctypes.create_string_buffer(4096)
+        ctypes.CDLL(None).vsnprintf(text, len(text), template, ctypes.c_void_p(arguments))
         _messages.append(text.value.decode(errors="replace").strip())
     return 0
 

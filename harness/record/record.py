@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -212,7 +213,7 @@ def _facts(plan: RecordPlan, evidence: _Evidence) -> dict[str, Any]:
         "seed": plan.seed,
         "kernel": kernel_facts(plan.kernel, plan.config),
         "machine": machine_facts(),
-        "tools": tool_versions(),
+        "tools": _tools(),
         "capture": capture_facts(evidence.recording),
         "started": evidence.started.isoformat(timespec="seconds"),
         "wall_s": round(time.monotonic() - evidence.begin, 3),
@@ -222,6 +223,12 @@ def _facts(plan: RecordPlan, evidence: _Evidence) -> dict[str, Any]:
         "data_verifications": evidence.verifications,
         "dmesg_overrun": evidence.overrun,
     }
+
+
+@cache
+def _tools() -> dict[str, str]:
+    """Ask once: in an emulated guest the answers take a second or two."""
+    return tool_versions()
 
 
 def case_facts(case: Case) -> dict[str, Any]:
