@@ -27,14 +27,17 @@ def chosen_kernels(names: Sequence[str], work: Path, capture: str, guests: Guest
 
     Raises UserError, with every reason, where this machine cannot run on one of them.
     """
-    wanted = list(dict.fromkeys(names)) or _default()
+    not_host = missing_for_host()
+    wanted = list(dict.fromkeys(names)) or [DEFAULT_GUEST if not_host else HOST]
     missing = missing_for_run(work, capture=capture)
-    if HOST in wanted:
-        missing = missing_for_host() + missing
     if any(name != HOST for name in wanted):
         missing += missing_for_guests(guests.memory_bytes)
+    if HOST in wanted or (missing and not names):
+        missing = not_host + missing
     if missing:
         raise UserError("; ".join(missing))
+    if not_host and not names:
+        _say(f"not on the running kernel ({'; '.join(not_host)}), but in a guest: --kernel {DEFAULT_GUEST}")
     return [_resolve(name) for name in wanted]
 
 
@@ -76,14 +79,6 @@ def _resolve(name: str) -> Kernel:
     if name != HOST and (lacking := module_missing(kernel, NEEDED_MODULES)):
         raise UserError(f"{name} has no module {', '.join(lacking)}: give a kernel that has")
     return kernel
-
-
-def _default() -> list[str]:
-    reasons = missing_for_host()
-    if not reasons:
-        return [HOST]
-    _say(f"not on the running kernel ({'; '.join(reasons)}), but in a guest: --kernel {DEFAULT_GUEST}")
-    return [DEFAULT_GUEST]
 
 
 def _say(line: str) -> None:
