@@ -33,9 +33,9 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Return a machine that lacks nothing."""
     made = Machine()
-    monkeypatch.setattr(kernel_choice, "missing_for_run", lambda _work, **_options: made.run)
-    monkeypatch.setattr(kernel_choice, "missing_for_host", lambda: made.host)
-    monkeypatch.setattr(kernel_choice, "missing_for_guests", lambda _memory: made.guests)
+    monkeypatch.setattr(kernel_choice, "missing_for_run", lambda _work, **_options: list(made.run))
+    monkeypatch.setattr(kernel_choice, "missing_for_host", lambda: list(made.host))
+    monkeypatch.setattr(kernel_choice, "missing_for_guests", lambda _memory: list(made.guests))
     monkeypatch.setattr(kernel_choice, "module_missing", lambda _kernel, _names: made.modules)
     monkeypatch.setattr(kernel_choice, "resolve", made.resolve)
     monkeypatch.setattr(kernel_choice, "accelerator", lambda: "tcg")
