@@ -102,7 +102,9 @@ def lock_findings(
     it locked, repeats the rest of it; try_lock_extent() clears and gives up. So a set that the model lets
     fail behind its start must be followed by exactly that clear or that rest, and one that it lets succeed
     must not be followed by a repetition when somebody held the lock, be it the model's own lock that the
-    repetition then meets, or one taken before and not given back.
+    repetition then meets, or one taken before and not given back. A task can meet its own lock, though: that
+    for a read is given back by the read's end (end_bio_extent_readpage), a moment after the page is unlocked
+    and the task goes on to page_mkwrite. Then it waits and repeats the set until the model lets it succeed.
     Returns how many sets were compared, and those that differ.
     """
     is_lock = _exclusive(operations, bits, behaviour)
@@ -116,7 +118,8 @@ def lock_findings(
     cleared = _clears_prefix(operations, following)
     repeated = _repeats(operations, following, behaviour)
     repeated_later = cleared & _repeats(operations, after, behaviour)
-    retried = (repeated & failed[following]) | (repeated_later & failed[after])
+    repetition = np.where(repeated, following, np.where(repeated_later, after, NONE))
+    retried = (repetition != NONE) & _refused_for_good(failed, repetition)[repetition]
     for row in np.flatnonzero(is_lock & ~failed & ~retried & (repeated | repeated_later)).tolist():
         retried[row] = _was_held(operations, row, failed, bits)
     got_exactly = (cleared & (operations.end[following] + np.uint64(1) == failed_start)) | (
@@ -162,6 +165,15 @@ def _repeats(operations: Operations, other: Index, behaviour: Behaviour) -> NDAr
         same = same & (column == column[other])
     start, again = operations.start, operations.start[other]
     return same & ((again >= start) if behaviour.keeps_what_it_locked else (again == start))
+
+
+def _refused_for_good(failed: NDArray[np.bool_], repetition: Index) -> NDArray[np.bool_]:
+    """Whether a set and its repetitions all fail, up to the last, though lock_extent() ends with success."""
+    for_good = failed.copy()
+    # A repetition comes later than what it repeats.
+    for row in np.flatnonzero(failed & (repetition != NONE))[::-1].tolist():
+        for_good[row] = for_good[repetition[row]]
+    return for_good
 
 
 def _was_held(operations: Operations, row: int, failed: NDArray[np.bool_], bits: BitLayout) -> bool:

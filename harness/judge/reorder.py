@@ -85,6 +85,7 @@ class Reordering:
         self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
         self.given_back = given_back(self.operations, self.behaviour)
         self.repeated_sets = repeated_sets(self.operations, self.behaviour)
+        self.sets_repeated = frozenset(self.repeated_sets.values())
 
     def explain(self, steps: Steps, trees: Iterable[int], outcome: Outcome) -> None:
         """Search the orders of `trees`; where one is found, put its effects into `outcome`."""
@@ -304,10 +305,19 @@ class _Search:
         return self._lock_agrees(operation, int(row[4]), effect.failed_start) and self._kept(row, effect)
 
     def _lock_agrees(self, operation: int, start: int, failed_start: int | None) -> bool:
-        """A set that fails repeats none that succeeded; behind its start it gives back what it got."""
-        if failed_start is not None and self._owner.repeated_sets.get(operation) in self._done:
+        """A set that fails for good repeats no success; behind its start it gives back what it got."""
+        if failed_start is not None and self._repeats_success(operation):
             return False
         return failed_start in {None, start} or failed_start == self._owner.given_back.get(operation)
+
+    def _repeats_success(self, operation: int) -> bool:
+        """Whether a set that is the last of its repetitions comes after one of them that succeeded."""
+        if operation in self._owner.sets_repeated:
+            return False
+        repeated = self._owner.repeated_sets
+        while (earlier := repeated.get(operation)) is not None and earlier not in self._done:
+            operation = earlier
+        return earlier is not None
 
     def _kept(self, row: Row, effect: _Effect) -> bool:
         """Whether the kernel kept the states that the model put to use and still has in its tree."""
