@@ -11,7 +11,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ MINIMUM_FIO = (3, 28)
 """Oldest fio whose options and JSON are understood."""
 
 _GRACE_S = 5.0
+_ERROR = re.compile(r"io_u error on file .*: ([^:]+): (\w+) offset=")
+_SYNCS = frozenset({"sync", "datasync", "sync_file_range"})
 _INSTALL = "install it with 'apt-get install fio', or put a newer one first in PATH"
 
 
@@ -96,6 +98,8 @@ class FioResult:
     jobs: tuple[FioJobResult, ...]
     raw: Mapping[str, Any]
     """fio's JSON, whole."""
+    remark: str = ""
+    """Which errors were let pass, and why."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> FioResult:
@@ -125,10 +129,13 @@ def run_fio(
     *,
     timeout_s: float,
     on_start: Callable[[int], None] | None = None,
+    explain_failed_sync: Callable[[], str | None] = lambda: None,
 ) -> FioResult:
     """Run `job` with its files in `directory`, and wait for it.
 
     The job file is written beside `output_json`, with the suffix `.fio`. `on_start` is told fio's process id.
+    Where the job went on (`continue_on_error`) in spite of EIO from fsync and the like, and of nothing else,
+    that is let pass if `explain_failed_sync` knows a reason.
     Raises UserError when fio refuses the job, DataMismatchError when its verification found wrong data, and
     InfrastructureError when the job broke off or `timeout_s` passed (fio and its jobs are ended then).
     """
@@ -141,6 +148,8 @@ def run_fio(
     if report is None:
         raise UserError(f"fio refused job {job.name}: {_first_line(messages, output_json)}")
     result = FioResult.from_json(report)
+    if status == 0 and (failed := _failed_syncs(result, messages)) and (reason := explain_failed_sync()):
+        return replace(result, remark=f"{failed} times EIO from fsync: {reason}")
     _raise_job_error(job.name, result, _first_line(messages, output_json))
     if status != 0:
         raise InfrastructureError(f"fio job {job.name} ended with status {status}: {messages.strip()[:200]}")
@@ -226,6 +235,14 @@ def _first_line(messages: str, output_json: Path) -> str:
     written = output_json.read_text() if output_json.exists() else ""
     lines = [line.strip() for line in (messages + "\n" + written.partition("{")[0]).splitlines()]
     return next((line for line in lines if line), "it gave no reason")
+
+
+def _failed_syncs(result: FioResult, messages: str) -> int:
+    """Return how often fsync and the like returned EIO, if no other errors were counted; else 0."""
+    errors = _ERROR.findall(messages)
+    only_these = all(reason == os.strerror(errno.EIO) and call in _SYNCS for reason, call in errors)
+    all_of_them = len(errors) == sum(job.total_errors for job in result.jobs)
+    return len(errors) if only_these and all_of_them else 0
 
 
 def _raise_job_error(name: str, result: FioResult, message: str) -> None:

@@ -27,8 +27,8 @@ _OPTION_NAMES = """
     allow_file_create allrandrepeat ba blockalign blocksize bs bs_unaligned bsrange bssplit
     buffer_compress_chunk buffer_compress_percentage buffer_pattern buffered continue_on_error
     cpus_allowed cpus_allowed_policy create_fsync create_on_open create_only create_serialize
-    dedupe_percentage description direct do_verify end_fsync exitall fadvise_hint fallocate fdatasync
-    file_append file_service_type filename filesize fill_device fixedbufs force_async fsync
+    dedupe_percentage description direct do_verify end_fsync error_dump exitall fadvise_hint fallocate
+    fdatasync file_append file_service_type filename filesize fill_device fixedbufs force_async fsync
     fsync_on_close group_reporting hipri invalidate io_limit io_size io_submit_mode iodepth
     iodepth_batch iodepth_batch_complete_max iodepth_batch_complete_min iodepth_batch_submit iodepth_low
     ioengine loops max_latency new_group norandommap nowait nrfiles number_ios numjobs offset

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -105,6 +106,66 @@ def test_wrong_data_is_a_mismatch_of_the_kernel_under_test(tmp_path: Path) -> No
     fileops.write(tmp_path / "files" / "data", 8192 + 100, 1, seed=7)
     with pytest.raises(fileops.DataMismatchError, match="verification found wrong data"):
         run(tmp_path, {**writer, "verify_only": None})
+
+
+FAILED_SYNC = "fio: io_u error on file f: Input/output error: {} offset=4096, buflen=0"
+STALE = "pages were stale"
+
+
+def run_with_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: list[str], counted: int, explained: str | None
+) -> FioResult:
+    """Run a fio that goes on after errors: it reports `messages`, and `counted` errors in one job."""
+    nothing = {"io_bytes": 0, "bw_bytes": 0, "iops": 0.0, "runtime": 0}
+    job = {
+        "jobname": "w",
+        "error": 5,
+        "total_err": counted,
+        **dict.fromkeys(("read", "write", "trim"), nothing),
+    }
+    (tmp_path / "report").write_text(json.dumps({"fio version": "fio-3.33", "jobs": [job]}))
+    (tmp_path / "messages").write_text("\n".join(messages))
+    copy = f'--output=*) cat {tmp_path}/report > "${{a#*=}}"'
+    put_fio_in_path(
+        tmp_path, monkeypatch, f"cat {tmp_path}/messages >&2; for a; do case $a in {copy};; esac; done"
+    )
+    return run_fio(
+        FioJob("job", {"w": {}}),
+        tmp_path,
+        tmp_path / "job.json",
+        timeout_s=60,
+        explain_failed_sync=lambda: explained,
+    )
+
+
+def test_failed_syncs_that_are_explained_are_let_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [FAILED_SYNC.format(call) for call in ("sync", "datasync", "sync_file_range")]
+    result = run_with_errors(tmp_path, monkeypatch, messages, 3, STALE)
+    assert result.remark == f"3 times EIO from fsync: {STALE}"
+
+
+@pytest.mark.parametrize(
+    ("messages", "counted", "explained"),
+    [
+        ([FAILED_SYNC.format("sync")], 1, None),
+        ([FAILED_SYNC.format("sync")], 2, STALE),
+        ([FAILED_SYNC.format("sync"), FAILED_SYNC.format("write")], 2, STALE),
+        ([FAILED_SYNC.format("read")], 1, STALE),
+        ([FAILED_SYNC.format("sync").replace("Input/output error", "No space left on device")], 1, STALE),
+        ([], 1, STALE),
+    ],
+)
+def test_other_errors_are_not(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    messages: list[str],
+    counted: int,
+    explained: str | None,
+) -> None:
+    with pytest.raises(InfrastructureError, match=r"fio job job, \[w\]: Input/output error"):
+        run_with_errors(tmp_path, monkeypatch, messages, counted, explained)
 
 
 @needs_fio

@@ -15,6 +15,8 @@ from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
+from harness.record.kmsg import KernelLog, lines_since_boot
+from harness.record.stale_pages import explanation
 from harness.taskstats import ExitAccounting
 from loopdevs import BtrfsFilesystem, Workspace
 
@@ -30,6 +32,7 @@ class LiveExperiment:
         filesystem: BtrfsFilesystem,
         capture: Capture,
         writer: BundleWriter,
+        log: KernelLog,
         seed: int,
         name: str,
         deadline_s: float,
@@ -43,6 +46,7 @@ class LiveExperiment:
         self._filesystem = filesystem
         self._capture = capture
         self._writer = writer
+        self._log = log
         self.verifications = 0
         """Steps so far that verified data."""
         self._begin_ns = time.monotonic_ns()
@@ -63,7 +67,14 @@ class LiveExperiment:
                 result: FioResult = self._logged(
                     "fio",
                     {"job": job.name, "file": output.stem},
-                    lambda: run_fio(job, self.mount, output, timeout_s=self._left(), on_start=on_start),
+                    lambda: run_fio(
+                        job,
+                        self.mount,
+                        output,
+                        timeout_s=self._left(),
+                        on_start=on_start,
+                        explain_failed_sync=self._explain_failed_sync,
+                    ),
                     _fio_text,
                 )
             finally:
@@ -94,6 +105,9 @@ class LiveExperiment:
         self._logged(
             "mount", {"options": list(options)}, lambda: self._filesystem.mount(tuple(options) or None)
         )
+
+    def _explain_failed_sync(self) -> str | None:
+        return explanation(self._log.lines(), lines_since_boot(), self.mount)
 
     def _left(self) -> float:
         left = self._deadline_s - (time.monotonic_ns() - self._begin_ns) / 1e9
@@ -150,4 +164,4 @@ def _text(value: Any) -> Any:
 
 
 def _fio_text(result: FioResult) -> str:
-    return f"{len(result.jobs)} job(s)"
+    return "; ".join(filter(None, (f"{len(result.jobs)} job(s)", result.remark)))

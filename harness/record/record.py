@@ -101,7 +101,9 @@ def _record(
     log = KernelLog()
     try:
         with workspace.btrfs(case.layout) as filesystem:
-            experiment = _experiment(case, plan.seed, writer, workspace, filesystem, start_capture, evidence)
+            experiment = _experiment(
+                case, plan.seed, writer, log, workspace, filesystem, start_capture, evidence
+            )
             direct_io, fsid = filesystem.direct_io, filesystem.fsid
     finally:
         lines = log.close()
@@ -124,6 +126,7 @@ def _experiment(
     case: Case,
     seed: int,
     writer: BundleWriter,
+    log: KernelLog,
     workspace: Workspace,
     filesystem: BtrfsFilesystem,
     start_capture: CaptureFactory,
@@ -131,7 +134,9 @@ def _experiment(
 ) -> LiveExperiment:
     capture = start_capture(filesystem.fsid, workspace.path("events.raw"))
     try:
-        experiment = LiveExperiment(workspace, filesystem, capture, writer, seed, case.id, case.deadline_s)
+        experiment = LiveExperiment(
+            workspace, filesystem, capture, writer, log, seed, case.id, case.deadline_s
+        )
         evidence.counters["before"] = device_counters(filesystem.devices)
         with _space_kept(case, workspace):
             filesystem.mount()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.record.kmsg import KernelLog
+from harness.record.kmsg import KernelLog, lines_since_boot
 
 Answer = bytes | OSError
 
@@ -76,5 +76,10 @@ def test_only_what_is_logged_from_now_on() -> None:
     device.write_text(f"before: {line}\n")
     log = KernelLog()
     device.write_text(f"after: {line}\n")
-    lines = [text for text in log.close() if line in text]
-    assert [text.partition("] ")[2] for text in lines] == [f"after: {line}"]
+    so_far = log.lines()
+    for lines, expected in (
+        (so_far, [f"after: {line}"]),
+        (log.close(), [f"after: {line}"]),
+        (lines_since_boot(), [f"before: {line}", f"after: {line}"]),
+    ):
+        assert [text.partition("] ")[2] for text in lines if line in text] == expected

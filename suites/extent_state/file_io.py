@@ -14,6 +14,7 @@ from suites.extent_state.support import (
     BLOCK,
     GIB,
     MIB,
+    MIXED,
     QUICK,
     STRESS,
     TrackedFile,
@@ -62,7 +63,7 @@ def mixed_one_file(exp: Experiment, mib: int) -> None:
         "mapped": {"rw": "randrw", "ioengine": "mmap"},
         "reader": {"rw": "read", "bs": "64k", "invalidate": 1},
     }
-    run_jobs(exp, "mixed", jobs, filename="mixed", size=f"{mib}m", norandommap=None)
+    run_jobs(exp, "mixed", jobs, **MIXED, filename="mixed", size=f"{mib}m", norandommap=None)
     exp.checkpoint("dirty")
     exp.sync()
     exp.checkpoint("synced")
@@ -136,7 +137,7 @@ def contention(exp: Experiment, mib: int, operations: int) -> None:
     """Eight processes on the same ranges of one file, `operations` each; then with its end moving."""
     shared = {"filename": "contended", "size": f"{mib}m", "norandommap": None, "number_ios": operations}
     for name, sections in (("contention", _READING_AND_WRITING), ("truncation", _TRUNCATING)):
-        run_jobs(exp, name, sections, **shared)
+        run_jobs(exp, name, sections, **MIXED, **shared)
         exp.checkpoint(f"after {name}")
     exp.sync()
     exp.checkpoint("synced")

@@ -18,7 +18,7 @@ from harness.fileops import FallocateMode
 from harness.fiojob import Options
 from loopdevs import BtrfsLayout
 from suites.extent_state.ranges import anything
-from suites.extent_state.support import BLOCK, GIB, MIB, TrackedFile, case, layout, run_jobs
+from suites.extent_state.support import BLOCK, GIB, MIB, MIXED, TrackedFile, case, layout, run_jobs
 from suites.extent_state.volumes import defragmentation, eviction, write_around
 
 __all__ = ["CASES"]
@@ -56,7 +56,7 @@ def contended(exp: Experiment, operations: int) -> None:
         "io_size": "64m",
         "number_ios": operations,
     }
-    run_jobs(exp, "contended", jobs, **common, norandommap=None, group_reporting=None)
+    run_jobs(exp, "contended", jobs, **MIXED, **common, norandommap=None, group_reporting=None)
     exp.checkpoint("dirty")
     exp.sync()
     exp.checkpoint("synced")

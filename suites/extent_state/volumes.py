@@ -12,7 +12,7 @@ from harness import fileops
 from harness.cases import Experiment
 from harness.fileops import DataMismatchError
 from harness.fiojob import Options
-from suites.extent_state.support import AUTO, BLOCK, MIB, QUICK, TrackedFile, case, layout, run_jobs
+from suites.extent_state.support import AUTO, BLOCK, MIB, MIXED, QUICK, TrackedFile, case, layout, run_jobs
 
 __all__ = ["CASES", "defragmentation", "eviction", "write_around"]
 
@@ -195,7 +195,7 @@ def no_copy_on_write(exp: Experiment, mib: int) -> None:
         "norandommap": None,
     }
     exp.step("set_nodatacow", fileops.set_nodatacow, exp.mount / "inplace" / "file-fio")
-    run_jobs(exp, "nodatacow", {"a": {**shared, "fsync": 64}, "b": {**shared, "direct": 1}})
+    run_jobs(exp, "nodatacow", {"a": {**shared, "fsync": 64}, "b": {**shared, "direct": 1}}, **MIXED)
     exp.sync()
     file.verify()
     exp.checkpoint("synced")
