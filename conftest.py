@@ -29,6 +29,8 @@ KERNEL_MARKERS = {
     "boots": lambda: missing_for_guests(GUEST_BYTES),
 }
 """The markers of tests that need something of a kernel, with what finds out what is missing."""
+TIDY_MARKERS = ("live", "guest")
+"""The markers of tests of which each is seen to leave nothing; those that boot guests share one."""
 EXECUTED = pytest.StashKey[int]()
 TEMPORARY = pytest.StashKey[str]()
 
@@ -65,7 +67,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fail a live or guest test after which the kernel holds something of ours that it had not before."""
-    if not any(request.node.get_closest_marker(marker) for marker in KERNEL_MARKERS):
+    if not any(request.node.get_closest_marker(marker) for marker in TIDY_MARKERS):
         yield
         return
     base = tmp_path_factory.getbasetemp()

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from harness.kernels import Kernel, resolve
 from harness.record.record import RecordPlan
 from harness.verdicts import CaseVerdict, Verdict
 from loopdevs import Workspace
+from suites.meta import leftovers
 from suites.meta.commands import COMMAND, environment
 from suites.meta.tree import ROOT
 from suites.misbehaving import CRASH, HANG
@@ -54,21 +56,21 @@ def kernel() -> Kernel:
 def session(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestSession]:
     """Return a session whose guest is shared by the tests; one that breaks it gets the next a new one."""
     compile_all()
-    with make_session(kernel, tmp_path_factory.mktemp("session") / "work") as made:
+    folder = tmp_path_factory.mktemp("session")
+    with made_session(kernel, folder / "work") as made:
         yield made
+    assert not leftovers.held(folder)
 
 
-def make_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = None) -> GuestSession:
-    workspace = Workspace.create(work)
-    exchange = workspace.path("exchange")
-    exchange.mkdir()
-    guest = GuestPlan(kernel, accelerator(), 2, MEMORY_BYTES, exchange)
-    return GuestSession(
-        SessionPlan(guest, "bpf", boot_deadline_s, setting_up_s=5.0),
-        workspace,
-        threading.Lock(),
-        lambda: None,
-    )
+@contextmanager
+def made_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = None) -> Iterator[GuestSession]:
+    with Workspace.create(work) as workspace:
+        exchange = workspace.path("exchange")
+        exchange.mkdir()
+        guest = GuestPlan(kernel, accelerator(), 2, MEMORY_BYTES, exchange)
+        plan = SessionPlan(guest, "bpf", boot_deadline_s, setting_up_s=5.0)
+        with GuestSession(plan, workspace, threading.Lock(), lambda: None) as session:
+            yield session
 
 
 def record(session: GuestSession, case: Case, folder: Path) -> CaseVerdict:
@@ -124,16 +126,10 @@ def test_a_hang_leaves_the_case_undecided(session: GuestSession, tmp_path: Path)
 
 
 def test_one_that_does_not_boot_in_time_is_given_up(kernel: Kernel, tmp_path: Path) -> None:
-    with make_session(kernel, tmp_path / "work", boot_deadline_s=1.0) as session:
+    with made_session(kernel, tmp_path / "work", boot_deadline_s=1.0) as session:
         with pytest.raises(GuestLostError, match="no word from the guest within 1 s, during boot"):
             session.guest()
-        assert not emulators(session.plan.guest.exchange)
-
-
-def emulators(mentioned: Path) -> list[str]:
-    """Return the processes that have `mentioned` in their command line."""
-    done = subprocess.run(["pgrep", "-f", str(mentioned)], capture_output=True, text=True, check=False)
-    return done.stdout.split()
+        assert not leftovers.held(tmp_path)
 
 
 def test_ctrl_c_ends_the_guest_and_marks_the_run(kernel: Kernel, tmp_path: Path) -> None:
@@ -153,7 +149,7 @@ def test_ctrl_c_ends_the_guest_and_marks_the_run(kernel: Kernel, tmp_path: Path)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT, errors
     assert not work.exists()
-    assert not emulators(work)
+    assert not leftovers.held(tmp_path)
     assert json.loads((out / "run.json").read_text())["interrupted"]
     summary = json.loads((out / "summary.json").read_text())
     assert {case["id"]: case["verdict"] for case in summary["cases"]}[NEXT_CASE] == "UNDECIDED"
