@@ -22,6 +22,7 @@ __all__ = [
     "CHANNEL",
     "GDB",
     "QMP",
+    "ROOT",
     "GuestPlan",
     "command",
     "script",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
+"""This project, which the guest runs as well."""
 CHANNEL = "channel"
 """Name of the socket that QEMU connects to, in its working directory."""
 GDB, QMP = "gdb", "qmp"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import threading
 import time
@@ -10,13 +11,13 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from harness.capture.program import compiled_object
+from harness.capture.program import compile_all
 from harness.doctor.machine import available_bytes
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
 from harness.guest.machine import Guest
 from harness.guest.session import GuestSession, SessionPlan
-from harness.guest.start import GuestPlan
+from harness.guest.start import ROOT, GuestPlan
 from harness.record.interruption import interruptible
 from harness.run.plan import RunPlan
 from harness.run.row import Row
@@ -42,9 +43,16 @@ def run_guests(rows: Sequence[Row], workspace: Workspace, plan: RunPlan) -> None
     """
     if not rows:
         return
-    if plan.capture == "bpf":
-        compiled_object()  # guests cannot write to the cache that it is kept in
+    _compile_for_guests(plan)
     _Lanes(rows, workspace, plan).run()
+
+
+def _compile_for_guests(plan: RunPlan) -> None:
+    """Compile here what each guest would compile again: it can keep nothing, and emulated it is slow."""
+    if plan.capture == "bpf":
+        compile_all()
+    for package in ("harness", "loopdevs", "reference", "suites"):
+        compileall.compile_dir(ROOT / package, quiet=2)
 
 
 def parallel_guests(plan: RunPlan) -> int:
