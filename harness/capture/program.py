@@ -58,7 +58,10 @@ def _compiled(source: Path) -> Path:
 
 def _target(source: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "iodiff" / "bpf"
-    digest = hashlib.sha256(source.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
+    # Any header may be in any program: rather compile once too often than run an old one.
+    read = [source, *sorted(SOURCE.parent.glob("*.bpf.h"))]
+    text = b"".join(file.read_bytes() for file in read) + " ".join(FLAGS).encode()
+    digest = hashlib.sha256(text).hexdigest()[:16]
     return cache / f"{source.name.split('.')[0]}-{digest}.o"
 
 
