@@ -45,7 +45,7 @@ def resolve(name: str, progress: Progress = silent) -> Kernel:
         return deb_kernel(name, path, progress)
     if "/" in name or path.exists():
         return local_kernel(name, path, progress)
-    raise UserError(f"no kernel {name}: {_hint(name, catalogue())}")
+    raise UserError(f"unknown kernel {name!r}: {_hint(name, catalogue())}")
 
 
 def fetch(name: str, progress: Progress = silent) -> Kernel:
