@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,8 @@ class Row:
         except InfrastructureError as error:
             self.lost = str(error)
         finally:
+            with suppress(OSError):  # holds bundles, or was never made
+                (self.plan.out / self.kernel.label).rmdir()
             self.wall_s = round(time.monotonic() - begin, 3)
             self.changed()
             self.observer.done(self.kernel, self.lost)

@@ -43,7 +43,8 @@ def test_a_kernel_comes_is_listed_and_goes(tmp_path: Path, env: dict[str, str]) 
 @pytest.mark.parametrize("command", ["fetch", "remove"])
 def test_an_unknown_kernel_is_one_line(env: dict[str, str], command: str) -> None:
     said = complaint(iodiff("kernels", command, "debian:6.11", env=env))
-    assert said.startswith({"fetch": "unknown kernel 'debian:6.11'", "remove": "no kernel debian:6.11"}[command])
+    says = {"fetch": "unknown kernel 'debian:6.11'", "remove": "no kernel debian:6.11"}
+    assert said.startswith(says[command])
 
 
 @pytest.mark.parametrize("command", ["list", "fetch", "remove"])
