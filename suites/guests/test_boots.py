@@ -20,6 +20,7 @@ from harness.capture.program import compile_all
 from harness.cases import Case, find_case
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
+from harness.guest.agreed import GUEST_WORK
 from harness.guest.machine import GuestLostError
 from harness.guest.session import CONSOLE_FILE, GuestSession, SessionPlan
 from harness.guest.start import GuestPlan
@@ -96,8 +97,8 @@ def test_bcache_and_mapped_devices_work_in_it(session: GuestSession) -> None:
         "loopdevs/test_guest_mapper.py::test_an_error_in_the_middle",
     ]
     command = [
-        *("env", "IODIFF_FORCE_GUEST=1", "HYPOTHESIS_STORAGE_DIRECTORY=/run/iodiff/work/hypothesis"),
-        *(sys.executable, "-m", "pytest", "-q", "-m", "guest", "--basetemp=/run/iodiff/work/tests", *tests),
+        *("env", "IODIFF_FORCE_GUEST=1", f"HYPOTHESIS_STORAGE_DIRECTORY={GUEST_WORK}/hypothesis"),
+        *(sys.executable, "-m", "pytest", "-q", "-m", "guest", f"--basetemp={GUEST_WORK}/tests", *tests),
     ]
     done = session.guest().call("run", 620, command=command, timeout_s=600)
     assert done["code"] == 0, done["output"]
