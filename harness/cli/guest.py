@@ -49,7 +49,7 @@ def guest(
             folder = workspace.path("guest")
             exchange = folder / "exchange"
             exchange.mkdir(parents=True)
-            plan = GuestPlan(found, accelerator(), cpus, memory << 20, exchange, debug=True)
+            plan = GuestPlan(found, accelerator(found.image), cpus, memory << 20, exchange, debug=True)
             shell = exchange / "shell.sh"
             shell.write_text(shell_script(plan))
             shell.chmod(0o700)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from harness.doctor import devices, guest, machine, tools, tracing
 from harness.doctor.probes import Attempt, MissingError, Probe
+from harness.kernels import installed
+from harness.kernels.store import kept
 
 __all__ = [
     "MINIMUM_FREE_BYTES",
@@ -79,9 +81,14 @@ def _attempts(work_root: Path) -> list[Attempt]:
         Attempt("BPF kprobe", tracing.kprobe, "nothing in this version"),
         Attempt("QEMU", tools.emulator, GUESTS),
         Attempt("busybox", tools.busybox, GUESTS),
-        Attempt("KVM", guest.kvm, "guests are emulated, some 15 times slower", deadline_s=15.0),
+        Attempt("KVM", _kvm, "guests are emulated, some 15 times slower", deadline_s=25.0),
         Attempt("Python packages", machine.python_packages, "everything that imports them", deadline_s=30.0),
     ]
+
+
+def _kvm() -> str:
+    fetched = installed()
+    return guest.kvm(kept(fetched[0], fetched[0].name).image if fetched else None)
 
 
 def _reasons(checks: Sequence[Callable[[], str]]) -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -114,17 +115,34 @@ def test_the_boot_sector_boots_and_finds_its_word() -> None:
 def test_the_boot_sector_speaks_under_emulation(tmp_path: Path) -> None:
     disk = tmp_path / "boot.img"
     disk.write_bytes(guest.boot_sector())
-    assert guest.boot("qemu-system-x86_64", disk, "tcg") == guest.WORD
+    assert guest.boot("qemu-system-x86_64", "tcg", guest.sector_options(disk)) == guest.WORD
 
 
-def test_a_guest_that_hangs_is_given_up(
-    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_guest_that_hangs_is_given_up(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (bin_folder / "emulator").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     (bin_folder / "emulator").chmod(0o755)
     monkeypatch.setattr(guest, "BOOT_DEADLINE_S", 0.1)
     with pytest.raises(MissingError, match="the guest hung"):
-        guest.boot("emulator", tmp_path, "kvm")
+        guest.boot("emulator", "kvm", [])
+
+
+@pytest.mark.parametrize("kernel", [None, Path("vmlinuz")])
+def test_kvm_has_to_boot_a_kernel_where_there_is_one(
+    kernel: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some machines' KVM runs a boot sector, and no kernel."""
+
+    def boot(_emulator: str, _accelerator: str, options: Sequence[str]) -> bytes:
+        return b"" if "-kernel" in options else guest.WORD
+
+    monkeypatch.setattr(guest, "_find_emulator", lambda: "qemu")
+    monkeypatch.setattr(guest, "_open_kvm", lambda: None)
+    monkeypatch.setattr(guest, "boot", boot)
+    if kernel is None:
+        assert "no kernel is fetched" in guest.kvm()
+    else:
+        with pytest.raises(MissingError, match="without its word"):
+            guest.kvm(kernel)
 
 
 def test_run_is_told_everything_that_is_missing(

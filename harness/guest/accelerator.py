@@ -22,6 +22,10 @@ from harness.user_cache import user_cache
 __all__ = ["Accelerator", "accelerator"]
 
 
+PROBE = "boot sector, kernel"
+"""What an answer was found by: an earlier iodiff's may be wrong."""
+
+
 class Accelerator(str):
     """`kvm` or `tcg`."""
 
@@ -33,24 +37,30 @@ class Accelerator(str):
         return 2.0 if self == "kvm" else 15.0
 
 
-def accelerator() -> Accelerator:
-    """Return how guests are to run on this machine; the first call may take ten seconds."""
+def accelerator(kernel: Path | None = None) -> Accelerator:
+    """Return how guests are to run on this machine; the first call may take ten seconds.
+
+    `kernel` is the image of one that is about to be booted. Without it a KVM that seems to work is tried
+    again next time.
+    """
     kept = user_cache() / "accelerator.json"
     machine = _machine()
     with suppress(OSError, ValueError, KeyError, TypeError):
         answer = json.loads(kept.read_text())
         if answer["machine"] == machine:
             return Accelerator(answer["accelerator"])
-    found = Accelerator("kvm" if _kvm_boots() else "tcg")
+    found = Accelerator("kvm" if _kvm_boots(kernel) else "tcg")
+    if found == "kvm" and kernel is None:
+        return found
     with suppress(OSError):  # it is asked again next time
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps({"machine": machine, "accelerator": found}) + "\n")
     return found
 
 
-def _kvm_boots() -> bool:
+def _kvm_boots(kernel: Path | None) -> bool:
     try:
-        guest.kvm()
+        guest.kvm(kernel)
     except (MissingError, OSError):
         return False
     return True
@@ -65,6 +75,7 @@ def _machine() -> str:
         os.uname().version,
         str(os.access("/dev/kvm", os.R_OK | os.W_OK)),
         f"{emulator} {Path(emulator).stat().st_mtime_ns}" if emulator else "no emulator",
+        PROBE,
     ]
     with suppress(OSError):
         facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())

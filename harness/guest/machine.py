@@ -18,11 +18,13 @@ from harness.guest.channel import Channel, Message
 from harness.guest.start import CHANNEL, GDB, QMP, GuestPlan, command, script
 from loopdevs.deadline import Deadline
 
-__all__ = ["PANIC_END", "Guest", "GuestLostError", "Starter"]
+__all__ = ["CONSOLE", "PANIC_END", "Guest", "GuestLostError", "Starter"]
 
 Starter = Callable[[list[str], Path, Path], "subprocess.Popen[bytes]"]
 """Starts a command in a folder, with its output to a file, as a process group that will not be forgotten."""
 
+CONSOLE = "console"
+"""Name of the file in a guest's folder with what it printed."""
 PANIC_END = "end Kernel panic"
 """What the kernel prints last (panic, kernel/panic.c)."""
 
@@ -63,7 +65,7 @@ class Guest:
         self, plan: GuestPlan, folder: Path, start: Starter, boot_s: float, check: Callable[[], None]
     ) -> None:
         self.plan = plan
-        self.console = Console(folder / "console")
+        self.console = Console(folder / CONSOLE)
         self._check = check
         self._word = secrets.token_hex(16)
         with ExitStack() as made:

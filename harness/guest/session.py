@@ -16,7 +16,7 @@ from typing import Any, Self
 from harness.bundle import Bundle, BundleWriter
 from harness.errors import InfrastructureError
 from harness.guest.console import kernel_lines
-from harness.guest.machine import PANIC_END, Guest, GuestLostError
+from harness.guest.machine import CONSOLE, PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
 from harness.record.record import RecordPlan, capture_facts, case_facts, device_facts
@@ -76,9 +76,15 @@ class GuestSession:
 
         A guest that is lost meanwhile leaves a bundle that says so, and a new one is booted for the next
         case. Raises UserError when the guest cannot do it for want of something, GuestLostError when it does
-        not even boot.
+        not even boot; its console is kept beside the bundles then.
         """
-        guest = self.guest()
+        try:
+            guest = self.guest()
+        except GuestLostError as error:
+            console = plan.folder.parent / CONSOLE_FILE
+            console.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self._folder / CONSOLE, console)
+            raise GuestLostError(f"{error}; its console: {console}") from None
         position = guest.console.position
         started, begin = datetime.now(UTC), time.monotonic()
         try:
@@ -121,14 +127,17 @@ class GuestSession:
             "boot_s": self.boots[-1] if self.boots else None,
         }
 
+    @property
+    def _folder(self) -> Path:
+        """Return the folder of the guest that was booted last."""
+        return self.workspace.path(f"guest-{self.plan.guest.kernel.label}-{len(self.boots)}")
+
     def _boot(self) -> Guest:
         begin = time.monotonic()
-        number = len(self.boots)
-        with self.lock:
-            folder = self.workspace.path(f"guest-{self.plan.guest.kernel.label}-{number}")
-            folder.mkdir(mode=0o700)
         self.boots.append(0.0)
-        guest = Guest(self.plan.guest, folder, self._start, self.plan.boot_s, self.check)
+        with self.lock:
+            self._folder.mkdir(mode=0o700)
+        guest = Guest(self.plan.guest, self._folder, self._start, self.plan.boot_s, self.check)
         self.boots[-1] = round(time.monotonic() - begin, 1)
         self.version = guest.hello["version"]
         release = self.plan.guest.kernel.release

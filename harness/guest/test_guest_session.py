@@ -14,6 +14,7 @@ from harness.bundle import Bundle, BundleWriter
 from harness.cases import Case
 from harness.errors import InfrastructureError
 from harness.guest import session as session_module
+from harness.guest.machine import GuestLostError
 from harness.guest.session import CONSOLE_FILE, GuestSession, SessionPlan
 from harness.guest.testing import FakeGuest, guest_plan
 from harness.judge.verdict import judge_bundle
@@ -104,6 +105,13 @@ def test_a_guest_whose_kernel_dies_fails_the_case_with_its_lines(session: Sessio
     assert log.first_difference is not None
     assert "NULL pointer dereference" in log.first_difference.summary
     assert log.wrong == 3
+
+
+def test_a_guest_that_does_not_come_up_leaves_its_console(session: Session, tmp_path: Path) -> None:
+    fake = FakeGuest(word="not the agreed one")
+    with session(fake) as guests, pytest.raises(GuestLostError, match=r"console\.txt"):
+        guests.record(plan(tmp_path))
+    assert "Linux version" in (tmp_path / "out" / "test-6.0" / CONSOLE_FILE).read_text()
 
 
 def test_after_a_lost_guest_the_next_case_gets_a_new_one(session: Session, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class _Lanes:
         self._left = deque(rows)
         self._workspace = workspace
         self._plan = plan
-        self._accelerator = accelerator()
+        self._accelerator = accelerator(rows[0].kernel.image)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._errors: list[BaseException] = []

@@ -18,10 +18,10 @@ import pytest
 
 from harness.capture.program import compile_all
 from harness.cases import Case, find_case
+from harness.doctor import guest as probe
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
 from harness.guest.agreed import GUEST_WORK
-from harness.guest.machine import GuestLostError
 from harness.guest.session import CONSOLE_FILE, GuestSession, SessionPlan
 from harness.guest.start import GuestPlan
 from harness.judge.verdict import judge_bundle
@@ -68,7 +68,7 @@ def made_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = Non
     with Workspace.create(work) as workspace:
         exchange = workspace.path("exchange")
         exchange.mkdir()
-        guest = GuestPlan(kernel, accelerator(), 2, MEMORY_BYTES, exchange)
+        guest = GuestPlan(kernel, accelerator(kernel.image), 2, MEMORY_BYTES, exchange)
         plan = SessionPlan(guest, "bpf", boot_deadline_s, setting_up_s=5.0)
         with GuestSession(plan, workspace, threading.Lock(), lambda: None) as session:
             yield session
@@ -77,6 +77,14 @@ def made_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = Non
 def record(session: GuestSession, case: Case, folder: Path) -> CaseVerdict:
     plan = RecordPlan(case, 1, "test", folder / case.id.split("/")[1], KERNEL)
     return judge_bundle(session.record(plan))
+
+
+def test_a_kernel_says_the_word_that_kvm_is_asked_for(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kernel.image is not None
+    monkeypatch.setattr(probe, "BOOT_DEADLINE_S", 200)
+    assert probe.KERNEL_WORD in probe.boot("qemu-system-x86_64", "tcg", probe.kernel_options(kernel.image))
 
 
 def test_a_case_passes_in_a_guest(session: GuestSession, tmp_path: Path) -> None:
@@ -127,10 +135,33 @@ def test_a_hang_leaves_the_case_undecided(session: GuestSession, tmp_path: Path)
 
 
 def test_one_that_does_not_boot_in_time_is_given_up(kernel: Kernel, tmp_path: Path) -> None:
-    with made_session(kernel, tmp_path / "work", boot_deadline_s=1.0) as session:
-        with pytest.raises(GuestLostError, match="no word from the guest within 1 s, during boot"):
-            session.guest()
-        assert not leftovers.held(tmp_path)
+    out, work = tmp_path / "out", tmp_path / "work"
+    options: list[str | Path] = [
+        "--kernel",
+        kernel.name,
+        "--boot-deadline",
+        "1",
+        "--out",
+        out,
+        "--work",
+        work,
+    ]
+    done = subprocess.run(
+        [*COMMAND, "run", *options, CASE],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done
+    reason = f"lost guest {kernel.name}: no word from the guest within 1 s, during boot"
+    assert reason in " ".join(done.stdout.split())
+    assert reason in json.loads((out / "run.json").read_text())["kernels"][0]["lost"]
+    assert (out / kernel.label / CONSOLE_FILE).exists()
+    assert json.loads((out / "summary.json").read_text())["cases"][0]["verdict"] == "UNDECIDED"
+    assert not work.exists()
+    assert not leftovers.held(tmp_path)
 
 
 def test_ctrl_c_ends_the_guest_and_marks_the_run(kernel: Kernel, tmp_path: Path) -> None:
