@@ -42,7 +42,10 @@ def load_bcache() -> None:
     if not SETS.exists():
         try_to_load(["bcache"])
     if not SETS.exists():
-        raise LoopdevsError("the kernel has no bcache, and no module of that name can be loaded")
+        raise LoopdevsError(
+            "the kernel has no bcache, and no module of that name can be loaded: "
+            "give it its modules, or use a kernel built with CONFIG_BCACHE"
+        )
 
 
 def register(device: Path) -> None:

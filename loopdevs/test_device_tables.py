@@ -236,6 +236,23 @@ def test_suspended_devices_are_resumed_before_all(tmp_path: Path, monkeypatch: p
     assert report.undone[0] == f"resumed mapped device {name}"
 
 
+def test_a_kernel_without_bcache_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bcache_control, "SETS", tmp_path / "fs/bcache")
+    monkeypatch.setattr(bcache_control, "try_to_load", asked.extend)
+    with Workspace.create(tmp_path / "run") as workspace:
+        before = sorted((tmp_path / "run").iterdir())
+        with pytest.raises(LoopdevsError) as refused:
+            workspace.bcache(BcacheLayout())
+        assert sorted((tmp_path / "run").iterdir()) == before
+    assert "no module of that name can be loaded: give it its modules, or use a" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert asked == ["bcache"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_entry_without_its_device_has_nothing_to_undo(tmp_path: Path) -> None:
     marker = Marker.of_this_process(created=True)
     entries: list[Entry] = [BcacheEntry("bcache-0/backing.img")]

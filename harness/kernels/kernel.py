@@ -42,27 +42,31 @@ def modules_folder(root: Path, release: str) -> Path | None:
 def module_missing(kernel: Kernel, names: Iterable[str]) -> list[str]:
     """Return which of the modules `names` the kernel has neither built in nor as files to load.
 
-    Taken from modules.builtin and modules.dep (modules.builtin(5), modules.dep(5)). Of the host also counts
-    what sysfs and /proc/filesystems show, as its modules may lie nowhere. Raises UserError for a kernel whose
-    list of modules cannot be read.
+    Taken from modules.builtin and modules.dep (modules.builtin(5), modules.dep(5)); a module in a file counts
+    when the file is there, and those of all modules that it needs. Of the host also counts what sysfs and
+    /proc/filesystems show, as its modules may lie nowhere. Raises UserError for a kernel whose list of
+    modules cannot be read.
     """
+    wanted = {name: _plain(name) for name in names}
     known = _present() if kernel.modules is None else set()
     folder = modules_folder(kernel.modules or Path("/"), kernel.release)
     if folder is not None:
-        known |= _listed(folder)
+        known |= _found(folder, set(wanted.values()))
     elif kernel.modules is not None:
         raise UserError(f"{kernel.name}: the modules of {kernel.release} are not below {kernel.modules}")
-    return [name for name in names if _plain(name) not in known]
+    return [name for name, plain in wanted.items() if plain not in known]
 
 
-def _listed(folder: Path) -> set[str]:
+def _found(folder: Path, wanted: set[str]) -> set[str]:
     try:
         lines = (folder / "modules.dep").read_text().splitlines()
-        builtin = folder / "modules.builtin"
-        lines += builtin.read_text().splitlines() if builtin.exists() else []
+        list_file = folder / "modules.builtin"
+        builtin = list_file.read_text().splitlines() if list_file.exists() else []
     except OSError as error:
         raise UserError(f"the list of modules cannot be read: {error}") from error
-    return {_plain(line.split(":")[0]) for line in lines}
+    files = (line.replace(":", " ").split() for line in lines if _plain(line.split(":")[0]) in wanted)
+    loadable = [module for module, *needed in files if all((folder / f).exists() for f in (module, *needed))]
+    return {_plain(path) for path in (*loadable, *builtin)} & wanted
 
 
 def _present() -> set[str]:

@@ -111,15 +111,27 @@ def test_modules_beside_the_image_serve(tmp_path: Path) -> None:
 
 def test_an_installed_kernel_is_used_where_it_is(tmp_path: Path) -> None:
     image = unpacked(tmp_path / "x", RELEASE)
-    (tmp_path / "x/lib/modules" / RELEASE / "modules.dep").write_text(
-        "kernel/fs/btrfs.ko.xz: kernel/lib/a-b.ko\n"
-    )
+    modules = tmp_path / "x/lib/modules" / RELEASE
+    (modules / "modules.dep").write_text("kernel/fs/btrfs.ko: kernel/fs/loop.ko\n")
     (tmp_path / "x/usr").mkdir()
     (tmp_path / "x/usr/lib").symlink_to("../lib")
     kernel = resolve(str(image))
     assert (kernel.image, kernel.modules) == (image, tmp_path / "x")
     assert module_missing(kernel, WANTED) == ["loop", "9pnet_virtio"]
     assert installed() == []
+
+
+@pytest.mark.parametrize("lost", ["btrfs", "xor"])
+def test_a_module_that_is_listed_but_cannot_be_loaded_is_missing(tmp_path: Path, lost: str) -> None:
+    image = unpacked(tmp_path, RELEASE)
+    (tmp_path / "usr").mkdir()
+    (tmp_path / "usr/lib").symlink_to("../lib")
+    files = tmp_path / "lib/modules" / RELEASE / "kernel/fs"
+    (files / "xor.ko").touch()
+    (files.parents[1] / "modules.dep").write_text("kernel/fs/btrfs.ko: kernel/fs/xor.ko\nkernel/fs/xor.ko:\n")
+    assert module_missing(resolve(str(image)), ["btrfs"]) == []
+    (files / f"{lost}.ko").unlink()
+    assert module_missing(resolve(str(image)), ["btrfs"]) == ["btrfs"]
 
 
 def test_an_image_without_its_modules_is_refused(tmp_path: Path) -> None:
