@@ -19,7 +19,7 @@ from loopdevs.errors import DeviceTimeoutError, LoopdevsError
 from loopdevs.events import is_ready, wait_until
 from loopdevs.journal import BcacheEntry, Entry
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
-from loopdevs.superblocks import wipe
+from loopdevs.superblocks import wait_until_free, wipe
 
 __all__ = ["Bcache", "BcacheStats"]
 
@@ -155,8 +155,11 @@ class Bcache:
     def stop(self, deadline_s: float = UNDO_DEADLINE_S) -> None:
         """Stop the set and the device: both devices stay as they are, dirty data too, to be looked at."""
         deadline = Deadline(deadline_s)
-        for device in (self.cache, self.backing):
+        devices = (self.cache, self.backing)
+        for device in devices:
             control.stop(device, self._ledger.is_ours, deadline)
+        for device in devices:
+            wait_until_free(device, deadline)
 
     def register(self, deadline_s: float = REGISTER_DEADLINE_S) -> None:
         """Show both devices to the kernel again; LoopdevsError when the device comes up without its cache.

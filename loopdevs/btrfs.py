@@ -16,7 +16,7 @@ from loopdevs.journal import Entry, MountEntry, ScanEntry
 from loopdevs.layout import BtrfsLayout, check_mount_options
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
 from loopdevs.loop import uses_direct_io
-from loopdevs.mounts import mount_at
+from loopdevs.mounts import mount_at, mount_holding
 from loopdevs.space import check_space
 from loopdevs.superblocks import wipe
 
@@ -52,8 +52,10 @@ class BtrfsFilesystem:
             """The files of the loop devices; none for given devices."""
             self.devices = tuple(device for _, device in members) or self._take(given)
             self._make_filesystem(size_given=bool(given))
-        self.direct_io = all(uses_direct_io(device) for _, device in members)
-        """Whether every loop device does direct I/O on its backing file, as the kernel says."""
+        self.direct_io = all(uses_direct_io(device) for _, device in members) if members else None
+        """Whether every loop device does direct I/O on its backing file; None for given devices."""
+        self.backing = mount_holding(ledger.directory).type if members else None
+        """Type of the file system that the loop devices' files lie on; None for given devices."""
         self._entries: list[Entry] = list(ledger.entries[first:])
 
     def mount(self, options: Sequence[str] | None = None) -> None:

@@ -158,6 +158,10 @@ def test_drives(workspace: Workspace, serials: list[str]) -> None:
     with workspace.bcache(cached, backing=first, cache=second) as bcache:
         write(bcache.device, b"x" * 4096)
         assert read(bcache.device, 4096) == b"x" * 4096
+    write(first, b"x" * 2 * MIB)
+    assert workspace.drive(serials[0]) == first
+    # The second half was discarded, not overwritten, and reads as what the drive gives for nothing.
+    assert read(first, 2 * MIB) == bytes(2 * MIB)
     workspace.btrfs(layout, [first, second])
     bcache.destroy()
     assert read(first, MIB) != bytes(MIB)

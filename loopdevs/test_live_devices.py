@@ -8,13 +8,26 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from loopdevs import BtrfsFilesystem, BtrfsLayout, LoopdevsError, NotOursError, Workspace, clean, loop, tools
+from loopdevs import (
+    Bcache,
+    BtrfsFilesystem,
+    BtrfsLayout,
+    LoopdevsError,
+    NotOursError,
+    Workspace,
+    bcache_control,
+    clean,
+    loop,
+    superblocks,
+    tools,
+)
 from loopdevs.control import forget_device
 from loopdevs.deadline import Deadline
 from loopdevs.layout import MINIMUM_DEVICE_BYTES, MINIMUM_DEVICES
@@ -73,7 +86,17 @@ def test_what_is_said_of_the_devices_is_so(root: Path) -> None:
         listing = ["losetup", "--noheadings", "--list", "--output", "BACK-FILE,DIO,RO"]
         for device, file in zip(fs.devices, fs.backing_files, strict=True):
             shown = subprocess.run([*listing, device], capture_output=True, text=True, check=True)
-            assert shown.stdout.split() == [str(file), str(int(fs.direct_io)), "0"]
+            assert shown.stdout.split() == [str(file), "1" if fs.direct_io else "0", "0"]
+        found: list[str | Path] = [
+            "findmnt",
+            "--noheadings",
+            "--output",
+            "FSTYPE",
+            "--target",
+            fs.backing_files[0],
+        ]
+        shown = subprocess.run(found, capture_output=True, text=True, check=True)
+        assert shown.stdout.strip() == fs.backing
         assert fs.backing_files[0].stat().st_blocks * 512 < MINIMUM_DEVICE_BYTES
 
 
@@ -286,6 +309,40 @@ def test_a_bare_loop_device(root: Path) -> None:
         assert loop.attached_below(root) == [device]
         with device.open("rb") as opened:
             assert opened.seek(0, os.SEEK_END) == 1 << 20
+
+
+def test_a_discarded_device_takes_no_space(root: Path) -> None:
+    with Workspace.create(root / "run") as workspace:
+        device = workspace.loop_device(4 << 20)
+        with device.open("r+b") as opened:
+            opened.write(b"x" * (4 << 20))
+            os.fsync(opened.fileno())
+        (file,) = (root / "run").glob("loop-*")
+        assert file.stat().st_blocks * 512 >= 4 << 20
+        assert superblocks.discard(device, Deadline(0))
+        assert file.stat().st_blocks * 512 < 1 << 20
+        with workspace.btrfs(SMALL) as fs:
+            fs.mount()
+            with pytest.raises(LoopdevsError, match="cannot be discarded: in use for 0 s: see what holds it"):
+                superblocks.discard(fs.devices[0], Deadline(0))
+
+
+def test_a_stopped_bcache_is_waited_for_until_its_devices_are_closed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel closes them after all that shows in sysfs is gone; here something else holds one as long."""
+    monkeypatch.setattr(bcache_control, "stop", lambda *_: True)
+    with Workspace.create(root / "run") as workspace:
+        bcache = Bcache.__new__(Bcache)
+        bcache._ledger = workspace._ledger
+        bcache.cache, bcache.backing = workspace.loop_device(1 << 20), workspace.loop_device(1 << 20)
+        bcache.stop(deadline_s=0)
+        held = os.open(bcache.backing, os.O_RDONLY | os.O_EXCL)
+        with pytest.raises(LoopdevsError, match=f"{bcache.backing} is not let go of: in use for 0 s"):
+            bcache.stop(deadline_s=0)
+        threading.Timer(0.2, os.close, [held]).start()
+        bcache.stop(deadline_s=30)
+        os.close(os.open(bcache.backing, os.O_RDONLY | os.O_EXCL))
 
 
 def test_a_device_on_a_file_of_the_same_name(root: Path) -> None:

@@ -36,7 +36,7 @@ from loopdevs.marker import MARKER_FILE
 from loopdevs.mounts import mount_at
 from loopdevs.processes import process, process_start_time
 from loopdevs.space import check_space
-from loopdevs.superblocks import wipe
+from loopdevs.superblocks import discard, wipe
 from loopdevs.tracing import MOUNT_NAME, instance_name, make_instance, mount_source
 from loopdevs.undo import CleanReport
 
@@ -109,11 +109,14 @@ class Workspace:
     def drive(self, serial: str) -> Path:
         """Take the virtio drive that was handed to this guest with that serial; what is on it is lost.
 
-        NotOursError when there is none, or the serial is not of the form iodiff-NN.
+        Again does the same, when nothing stands on it any more. NotOursError when there is none, or the
+        serial is not of the form iodiff-NN.
         """
         device = find_drive(serial)
         with self._ledger.rollback():
-            self._ledger.record(DriveEntry(serial))
+            if DriveEntry(serial) not in self._ledger.entries:
+                self._ledger.record(DriveEntry(serial))
+            discard(device, Deadline(UNDO_DEADLINE_S))
             wipe(device, Deadline(UNDO_DEADLINE_S))
         return device
 
