@@ -4,31 +4,21 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness.capture.program import compile_all
-from harness.cases import Case, find_case
+from harness.cases import find_case
 from harness.doctor import guest as probe
-from harness.errors import UserError
-from harness.guest.accelerator import accelerator
-from harness.guest.agreed import GUEST_WORK
-from harness.guest.session import CONSOLE_FILE, GuestSession, SessionPlan
-from harness.guest.start import GuestPlan
-from harness.judge.verdict import judge_bundle
-from harness.kernels import Kernel, resolve
-from harness.record.record import RecordPlan
-from harness.verdicts import CaseVerdict, Verdict
-from loopdevs import Workspace
+from harness.guest.session import CONSOLE_FILE, GuestSession
+from harness.kernels import Kernel
+from harness.verdicts import Verdict
+from suites.guests.sessions import fetched, made_session, record
 from suites.meta import leftovers
 from suites.meta.commands import COMMAND, environment
 from suites.meta.tree import ROOT
@@ -39,18 +29,12 @@ pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 KERNEL = "debian:6.12"
 CASE = "extent_state/direct-over-dirty"
 NEXT_CASE = "extent_state/punch-hole"
-MEMORY_BYTES = 4 << 30
 
 
 @pytest.fixture(scope="module")
 def kernel() -> Kernel:
     """Return the kernel to boot, fetched if need be."""
-    try:
-        return resolve(KERNEL)
-    except UserError as error:
-        if os.environ.get("IODIFF_FORCE_BOOTS") == "1":
-            raise
-        pytest.skip(f"boots: {error}")
+    return fetched(KERNEL)
 
 
 @pytest.fixture(scope="module")
@@ -61,22 +45,6 @@ def session(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with made_session(kernel, folder / "work") as made:
         yield made
     assert not leftovers.held(folder)
-
-
-@contextmanager
-def made_session(kernel: Kernel, work: Path, boot_deadline_s: float | None = None) -> Iterator[GuestSession]:
-    with Workspace.create(work) as workspace:
-        exchange = workspace.path("exchange")
-        exchange.mkdir()
-        guest = GuestPlan(kernel, accelerator(kernel.image), 2, MEMORY_BYTES, exchange)
-        plan = SessionPlan(guest, "bpf", boot_deadline_s, setting_up_s=5.0)
-        with GuestSession(plan, workspace, threading.Lock(), lambda: None) as session:
-            yield session
-
-
-def record(session: GuestSession, case: Case, folder: Path) -> CaseVerdict:
-    plan = RecordPlan(case, 1, "test", folder / case.id.split("/")[1], KERNEL)
-    return judge_bundle(session.record(plan))
 
 
 def test_a_kernel_says_the_word_that_kvm_is_asked_for(
@@ -95,22 +63,6 @@ def test_a_case_passes_in_a_guest(session: GuestSession, tmp_path: Path) -> None
     bundle = tmp_path / CASE.split("/")[1]
     assert (bundle / CONSOLE_FILE).exists()
     assert json.loads((bundle / "bundle.json").read_text())["kernel"]["source"] == KERNEL
-
-
-def test_bcache_and_mapped_devices_work_in_it(session: GuestSession) -> None:
-    """Run in the guest what only a guest's kernel can: a set from set-up to nothing left, and a refusal."""
-    tests = [
-        "suites/bcache/test_guest_smoke.py::test_fio_verifies_and_reading_again_hits[writeback]",
-        "loopdevs/test_guest_bcache.py::test_without_its_cache_it_is_refused",
-        "loopdevs/test_guest_mapper.py::test_an_error_in_the_middle",
-    ]
-    command = [
-        *("env", "IODIFF_FORCE_GUEST=1", f"HYPOTHESIS_STORAGE_DIRECTORY={GUEST_WORK}/hypothesis"),
-        *(sys.executable, "-m", "pytest", "-q", "-m", "guest", f"--basetemp={GUEST_WORK}/tests", *tests),
-    ]
-    done = session.guest().call("run", 620, command=command, timeout_s=600)
-    assert done["code"] == 0, done["output"]
-    assert f"{len(tests)} passed" in done["output"]
 
 
 def test_a_crash_fails_the_case_and_the_next_one_has_a_new_guest(
