@@ -30,6 +30,8 @@ def manifest(case: str, **changes: Any) -> dict[str, Any]:
         "machine": {"cpus": 2, "memory_bytes": 8 << 30, "arch": "x86_64", "virtual": "kvm"},
         "tools": {"fio": "fio-3.33", "btrfs-progs": "6.2", "python": "3.11.2"},
         "devices": {
+            "kind": "loop",
+            "backing": "tmpfs",
             "count": 4,
             "size_bytes": 2 << 30,
             "data": "raid1",

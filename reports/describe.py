@@ -72,7 +72,7 @@ def case_facts(case: CaseResult) -> list[Fact]:
         ("Devices", devices(case.manifest)),
         ("mkfs.btrfs options", _words(dig(case.manifest, "devices", "mkfs_options"))),
         ("Mount options", _words(dig(case.manifest, "devices", "mount_options")) or "defaults"),
-        ("Direct I/O to backing files", _yes_no(dig(case.manifest, "devices", "direct_io"))),
+        ("Direct I/O to backing files", _direct_io(dig(case.manifest, "devices"))),
         (
             "Recorded by",
             f"{plain(dig(capture, 'method')) or UNKNOWN}, clock {dig(capture, 'clock') or UNKNOWN}",
@@ -85,12 +85,12 @@ def case_facts(case: CaseResult) -> list[Fact]:
 
 
 def devices(manifest: Mapping[str, Any] | None) -> str:
-    """Such as `4 x 2 GiB, data raid1, metadata raid1`."""
+    """Such as `4 x 2 GiB, loop devices on tmpfs, data raid1, metadata raid1`."""
     layout = dig(manifest, "devices")
     if not isinstance(layout, Mapping):
         return UNKNOWN
     return (
-        f"{count(layout.get('count'))} x {size(layout.get('size_bytes'))}, "
+        f"{count(layout.get('count'))} x {size(layout.get('size_bytes'))}, {_kind(layout)}"
         f"data {layout.get('data') or UNKNOWN}, metadata {layout.get('metadata') or UNKNOWN}"
     )
 
@@ -148,6 +148,19 @@ def _listed(value: Any) -> str:
 
 def _words(value: Any) -> str:
     return " ".join(str(item) for item in value) if isinstance(value, list) else str(value or "")
+
+
+def _kind(layout: Mapping[str, Any]) -> str:
+    """Return what the devices are, with a comma; empty for bundles that do not say."""
+    kinds = {"loop": "loop devices", "drive": "virtio drives"}
+    kind = kinds.get(str(layout.get("kind")), "")
+    on = plain(layout.get("backing"))
+    return f"{kind}{f' on {on}' if on else ''}, " if kind else ""
+
+
+def _direct_io(layout: Any) -> str:
+    """Return whether loop devices do direct I/O on their files; empty for other devices."""
+    return "" if dig(layout, "kind") == "drive" else _yes_no(dig(layout, "direct_io"))
 
 
 def _yes_no(value: Any) -> str:

@@ -173,7 +173,7 @@ def test_junit_tells_kernel_devices_evidence_and_reasons(sample: Path) -> None:
     root = ET.fromstring(written(sample)["junit.xml"])
     properties = {p.get("name"): p.get("value") for p in root.iter("property")}
     assert (properties["kernel"], properties["kernel.release"]) == ("host", "6.18.44")
-    assert properties[f"devices.{CASES[0]}"] == "4 x 2 GiB, data raid1, metadata raid1"
+    assert properties[f"devices.{CASES[0]}"] == "4 x 2 GiB, loop devices on tmpfs, data raid1, metadata raid1"
     failure, error, skipped = (root.find(f".//{tag}") for tag in ("failure", "error", "skipped"))
     assert failure is not None
     assert error is not None
@@ -221,7 +221,7 @@ def test_page_holds_the_evidence(sample: Path) -> None:
         "first mount of filesystem",
         "subvolume snapshot randrw",
         f"./iodiff judge results/r/{CASES[2]}",
-        "4 x 2 GiB, data raid1, metadata raid1",
+        "4 x 2 GiB, loop devices on tmpfs, data raid1, metadata raid1",
         "noatime",
     ):
         assert expected in content, expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 import doctest
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.bundle import Bundle, BundleWriter
 from harness.verdicts import Difference
 from reports import plots, text
 from reports.conftest import DIFFERENCE, HOSTILE, manifest, record, timeline
+from reports.describe import case_facts
 from reports.difference import Row, align, as_diff
 from reports.fio import fio_rows, task_rows
 from reports.load import load_run
@@ -41,6 +43,25 @@ def test_diff_marks_each_side() -> None:
     assert lines[:2] == ["--- model", "+++ kernel"]
     assert [line[0] for line in lines[2:]] == [" ", "-", "+", "+", " "]
     assert as_diff(Difference("only a summary")) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "direct"),
+    [
+        ({"kind": "loop", "backing": "ext4"}, "4 x 2 GiB, loop devices on ext4, data raid1", "yes"),
+        ({"kind": "loop", "backing": None}, "4 x 2 GiB, loop devices, data raid1", "yes"),
+        ({"kind": "drive", "direct_io": None}, "4 x 2 GiB, virtio drives, data raid1", None),
+        ({}, "4 x 2 GiB, data raid1", "yes"),
+    ],
+)
+def test_devices_are_told_with_their_kind(
+    tmp_path: Path, facts: dict[str, Any], words: str, direct: str | None
+) -> None:
+    of_loop = {"count": 4, "size_bytes": 2 << 30, "data": "raid1", "metadata": "dup", "direct_io": True}
+    record(tmp_path / "r" / "a", manifest("s/a", devices={**of_loop, **facts}))
+    told = dict(case_facts(load_run(tmp_path / "r").cases[0]))
+    assert told["Devices"] == f"{words}, metadata dup"
+    assert told.get("Direct I/O to backing files") == direct
 
 
 def make_bundle(folder: Path, files: dict[str, str]) -> Bundle:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.errors import EXIT_OK, InfrastructureError, UserError
+from harness.guest.drives import Devices
 from harness.record.interruption import interruptible, interruptions_held
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def guest(
     ] = "debian:6.12",
     cpus: Annotated[int, typer.Option(min=1, help="CPUs of the guest.")] = 2,
     memory: Annotated[int, typer.Option(min=1024, help="Memory of the guest, MiB.")] = 4096,
+    devices: Annotated[
+        Devices, typer.Option(help="`drives`: hand it four virtio drives of 4 GiB; `loop`: none.")
+    ] = "loop",
 ) -> int:
     """Boot a guest as `run` does, and give a root shell in it, on this terminal.
 
@@ -38,24 +42,26 @@ def guest(
     from harness.cli.kernel_choice import guest_kernel
     from harness.cli.run import work_root
     from harness.guest.accelerator import accelerator
+    from harness.guest.drives import DRIVES, SHELL_DRIVES, drive_files
     from harness.guest.start import GDB, QMP, GuestPlan, shell_command, shell_script
     from harness.run import new_run_id
 
     if not sys.stdin.isatty():
         raise UserError("a shell needs a terminal, and standard input is none: use `run --kernel` in scripts")
-    found = guest_kernel(kernel, memory << 20)
+    found = guest_kernel(kernel, memory << 20, devices)
     try:
         with loopdevs.Workspace.create(work_root() / f"guest-{new_run_id()}") as workspace:
             folder = workspace.path("guest")
             exchange = folder / "exchange"
             exchange.mkdir(parents=True)
-            plan = GuestPlan(found, accelerator(found.image), cpus, memory << 20, exchange, debug=True)
+            drives = SHELL_DRIVES if devices == DRIVES else ()
+            plan = GuestPlan(found, accelerator(found.image), cpus, memory << 20, exchange, True, drives)
             shell = exchange / "shell.sh"
             shell.write_text(shell_script(plan))
             shell.chmod(0o700)
             print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")
             print(f"gdb: {folder / GDB}  drgn --qemu {folder / QMP}", flush=True)
-            with interruptions_held():
+            with drive_files(folder, drives), interruptions_held():
                 code = _run(shell_command(plan, shell), folder, workspace)
     except loopdevs.LoopdevsError as error:
         raise UserError(str(error)) from error

@@ -11,6 +11,8 @@ from pathlib import Path
 from harness.doctor import missing_for_guests, missing_for_host, missing_for_run
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
+from harness.guest.drives import DRIVES, Devices
+from harness.guest.start import DRIVE_MODULES, MODULES
 from harness.kernels import HOST, Kernel, module_missing, resolve
 from harness.run import GuestOptions
 
@@ -18,8 +20,6 @@ __all__ = ["DEFAULT_GUEST", "Way", "chosen_kernels", "guest_kernel", "way_of_a_r
 
 DEFAULT_GUEST = "debian:6.12"
 """What a run takes where the running kernel is not to be had: an LTS kernel with all that suites need."""
-
-NEEDED_MODULES = ("btrfs", "loop")
 
 
 def chosen_kernels(names: Sequence[str], work: Path, capture: str, guests: GuestOptions) -> list[Kernel]:
@@ -38,7 +38,7 @@ def chosen_kernels(names: Sequence[str], work: Path, capture: str, guests: Guest
         raise UserError("; ".join(missing))
     if not_host and not names:
         _say(f"not on the running kernel ({'; '.join(not_host)}), but in a guest: --kernel {DEFAULT_GUEST}")
-    return [_resolve(name) for name in wanted]
+    return [_resolve(name, guests.devices) for name in wanted]
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,26 @@ def way_of_a_run(work: Path) -> Way:
     )
 
 
-def guest_kernel(name: str, memory_bytes: int) -> Kernel:
-    """Return the kernel of a guest, fetched if need be; UserError where none of that size can be booted."""
+def guest_kernel(name: str, memory_bytes: int, devices: Devices) -> Kernel:
+    """Return the kernel of a guest, fetched if need be; UserError where none like that can be booted."""
     if name == HOST:
         raise UserError("the running kernel needs no guest: give another, see ./iodiff kernels list")
     if missing := missing_for_guests(memory_bytes):
         raise UserError("; ".join(missing))
-    return _resolve(name)
+    return _resolve(name, devices)
 
 
-def _resolve(name: str) -> Kernel:
+def _resolve(name: str, devices: Devices) -> Kernel:
     kernel = resolve(name, _say)
-    if name != HOST and (lacking := module_missing(kernel, NEEDED_MODULES)):
+    if name == HOST:
+        return kernel
+    if lacking := module_missing(kernel, MODULES):
         raise UserError(f"{name} has no module {', '.join(lacking)}: give a kernel that has")
+    if devices == DRIVES and (lacking := module_missing(kernel, DRIVE_MODULES)):
+        raise UserError(
+            f"{name} has no module {', '.join(lacking)}, which virtio drives need: "
+            "give a kernel that has, or leave the guest its loop devices"
+        )
     return kernel
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from harness.errors import UserError
+from harness.guest.drives import Devices
 
 __all__ = ["run", "work_root"]
 
@@ -50,6 +51,12 @@ def run(
     ] = "bpf",
     guest_cpus: Annotated[int, typer.Option(min=1, help="CPUs of a guest.")] = 2,
     guest_memory: Annotated[int, typer.Option(min=1024, help="Memory of a guest, MiB.")] = 4096,
+    guest_devices: Annotated[
+        Devices,
+        typer.Option(
+            help="Devices in a guest: `loop`, in its memory, or virtio `drives`, on files below --work."
+        ),
+    ] = "loop",
     guests: Annotated[
         int | None, typer.Option(min=1, help="Guests at a time; default: what cores and memory allow.")
     ] = None,
@@ -76,7 +83,7 @@ def run(
         raise UserError(f"unknown capture {capture!r}: one of {', '.join(CAPTURES)}")
     run_id = new_run_id()
     work = (work or work_root() / run_id).absolute()
-    options = GuestOptions(guest_cpus, guest_memory << 20, guests, boot_deadline, keep)
+    options = GuestOptions(guest_cpus, guest_memory << 20, guests, boot_deadline, keep, guest_devices)
     plan = RunPlan(
         cases=chosen,
         kernels=chosen_kernels(kernel or (), work, capture, options),

@@ -10,6 +10,7 @@ import pytest
 from harness.cli import kernel_choice
 from harness.cli.kernel_choice import DEFAULT_GUEST, chosen_kernels, guest_kernel, way_of_a_run
 from harness.errors import UserError
+from harness.guest.drives import DRIVES, Devices
 from harness.kernels import HOST, Kernel
 from harness.run import GuestOptions
 
@@ -21,7 +22,7 @@ class Machine:
         self.run: list[str] = []
         self.host: list[str] = []
         self.guests: list[str] = []
-        self.modules: list[str] = []
+        self.modules: set[str] = set()
         self.resolved: list[str] = []
 
     def resolve(self, name: str, _progress: object) -> Kernel:
@@ -36,14 +37,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(kernel_choice, "missing_for_run", lambda _work, **_options: list(made.run))
     monkeypatch.setattr(kernel_choice, "missing_for_host", lambda: list(made.host))
     monkeypatch.setattr(kernel_choice, "missing_for_guests", lambda _memory: list(made.guests))
-    monkeypatch.setattr(kernel_choice, "module_missing", lambda _kernel, _names: made.modules)
+    monkeypatch.setattr(
+        kernel_choice, "module_missing", lambda _kernel, names: [n for n in names if n in made.modules]
+    )
     monkeypatch.setattr(kernel_choice, "resolve", made.resolve)
     monkeypatch.setattr(kernel_choice, "accelerator", lambda: "tcg")
     return made
 
 
-def names(tmp_path: Path, *wanted: str) -> list[str]:
-    return [k.name for k in chosen_kernels(wanted, tmp_path, "bpf", GuestOptions())]
+def names(tmp_path: Path, *wanted: str, devices: Devices = "loop") -> list[str]:
+    return [k.name for k in chosen_kernels(wanted, tmp_path, "bpf", GuestOptions(devices=devices))]
 
 
 def test_a_run_goes_to_the_running_kernel(machine: Machine, tmp_path: Path) -> None:
@@ -94,13 +97,25 @@ def test_every_reason_is_told_at_once(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_a_kernel_without_btrfs_is_refused(machine: Machine, tmp_path: Path) -> None:
-    machine.modules = ["btrfs"]
+    machine.modules = {"btrfs"}
     with pytest.raises(UserError, match=r"debian:6\.1 has no module btrfs: give a kernel that has"):
         names(tmp_path, "debian:6.1")
+
+
+def test_drives_need_a_kernel_that_knows_them(machine: Machine, tmp_path: Path) -> None:
+    machine.modules = {"virtio_blk"}
+    assert names(tmp_path, "debian:6.1") == ["debian:6.1"]
+    assert names(tmp_path, HOST, devices=DRIVES) == [HOST]
+    for choose in (
+        lambda: names(tmp_path, "debian:6.1", devices=DRIVES),
+        lambda: guest_kernel("debian:6.1", 1 << 30, DRIVES),
+    ):
+        with pytest.raises(UserError, match="no module virtio_blk, which virtio drives need: give a kernel"):
+            choose()
 
 
 @pytest.mark.usefixtures("machine")
 def test_a_shell_needs_another_kernel_than_the_running_one() -> None:
     with pytest.raises(UserError, match="the running kernel needs no guest"):
-        guest_kernel(HOST, 1 << 30)
-    assert guest_kernel("debian:6.1", 1 << 30).name == "debian:6.1"
+        guest_kernel(HOST, 1 << 30, "loop")
+    assert guest_kernel("debian:6.1", 1 << 30, "loop").name == "debian:6.1"

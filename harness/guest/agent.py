@@ -86,6 +86,7 @@ def _record(request: dict[str, Any], workspace: Workspace) -> Answer:
         folder=Path(request["folder"]),
         kernel=request["kernel"],
         config=Path(request["config"]) if request["config"] else None,
+        drives=request["drives"],
     )
     bundle = record_case(plan, workspace, capture_starter(request["capture"], workspace))
     return {"digest": bundle.manifest["digest"]}

@@ -15,8 +15,12 @@ from typing import Any, Self
 
 from harness.errors import InfrastructureError, UserError
 from harness.guest.channel import Channel, Message
+from harness.guest.drives import drive_files
 from harness.guest.start import CHANNEL, GDB, QMP, GuestPlan, command, script
+from harness.record.record import FULL_BYTES
+from loopdevs import LoopdevsError
 from loopdevs.deadline import Deadline
+from loopdevs.space import check_space
 
 __all__ = ["CONSOLE", "PANIC_END", "Guest", "GuestLostError", "Starter"]
 
@@ -55,9 +59,10 @@ class Console:
 
 
 class Guest:
-    """A running guest. `folder`, private and empty, takes its console, its script and its line.
+    """A running guest. `folder`, private and empty, takes its console, its drives and its line.
 
-    Raises GuestLostError when it is not up within `boot_s` seconds, UserError when it cannot even be started.
+    Raises GuestLostError when it is not up within `boot_s` seconds, UserError when it cannot even be started,
+    and in every wait when the space for its drives runs out.
     `check` is called several times a second during every wait, and may raise to give up.
     """
 
@@ -69,6 +74,7 @@ class Guest:
         self._check = check
         self._word = secrets.token_hex(16)
         with ExitStack() as made:
+            made.enter_context(drive_files(folder, plan.drives))
             self._channel = made.enter_context(Channel(folder, CHANNEL))
             script_file = plan.exchange / "start.sh"
             script_file.write_text(script(plan, self._word))
@@ -130,10 +136,19 @@ class Guest:
 
     def _check_alive(self) -> None:
         self._check()
+        if self.plan.drives:
+            self._check_space()
         if self._process.poll() is not None:
             raise InfrastructureError(f"the guest ended by itself (code {self._process.returncode})")
         if self.plan.debug and PANIC_END in _tail(self.console):
             raise InfrastructureError("its kernel panicked")
+
+    def _check_space(self) -> None:
+        """Raise UserError when the host has no room for the drives: it would stop the guest in mid-write."""
+        try:
+            check_space(self.console.file.parent, FULL_BYTES)
+        except LoopdevsError as error:
+            raise UserError(f"the space for the guest's drives ran out: {error}") from None
 
     def _lost(self, why: str) -> GuestLostError:
         return GuestLostError(f"lost guest {self.plan.kernel.name}: {why}{_last_words(self.console)}")

@@ -16,6 +16,7 @@ from typing import Any, Self
 from harness.bundle import Bundle, BundleWriter
 from harness.errors import InfrastructureError
 from harness.guest.console import kernel_lines
+from harness.guest.drives import serials
 from harness.guest.machine import CONSOLE, PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
@@ -164,6 +165,7 @@ class GuestSession:
             folder=str(folder),
             capture=self.plan.capture,
             slowness=slowness,
+            drives=serials(self.plan.guest.drives),
             kernel=self.plan.guest.kernel.name,
             config=str(self.plan.guest.kernel.config or ""),
         )
@@ -204,7 +206,7 @@ class GuestSession:
                 },
                 "tools": tool_versions(),
                 "capture": capture_facts(None),
-                "devices": device_facts(plan.case),
+                "devices": device_facts(plan.case, "drive" if self.plan.guest.drives else "loop"),
                 "guest": self.facts(),
                 "started": started.isoformat(timespec="seconds"),
                 "wall_s": round(wall_s, 3),

@@ -2,7 +2,7 @@
 """How a guest starts: the command for QEMU, made by virtme-ng, and the script that the guest runs.
 
 The guest sees the host's file system read-only over 9p, so the same Python and the same code run in it. What
-it may write to is one folder of the run, and its own memory.
+it may write to is one folder of the run, its own memory, and its drives.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from pathlib import Path
 
 from harness.guest.accelerator import Accelerator
 from harness.guest.agreed import GUEST_WORK, PORT_NAME
+from harness.guest.drives import drive_options
 from harness.kernels import Kernel
 
 __all__ = [
     "CHANNEL",
+    "DRIVE_MODULES",
     "GDB",
+    "MODULES",
     "QMP",
     "ROOT",
     "GuestPlan",
@@ -40,6 +43,8 @@ GDB, QMP = "gdb", "qmp"
 _CACHED_ROOT = "/run/iodiff/host"
 _OPTIONS_9P = "ro,version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
 MODULES = ("loop", "btrfs")
+DRIVE_MODULES = ("virtio_blk",)
+"""What a kernel needs besides, for virtio drives."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class GuestPlan:
     """The folder that the guest may write to, and where it finds its script, at the same path inside."""
     debug: bool = False
     """With sockets for gdb and QMP (drgn), and a kernel that stays after a panic."""
+    drives: tuple[int, ...] = ()
+    """Sizes of its virtio drives, bytes."""
 
 
 def command(plan: GuestPlan, script_file: Path) -> list[str]:
@@ -98,7 +105,8 @@ def _qemu_options(plan: GuestPlan) -> list[str]:
     # copy_from_kernel_nofault_allowed, arch/x86/mm/maccess.c).
     processor = [] if plan.accelerator == "kvm" else ["-cpu", "max,la57=off"]
     debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
-    return ["--qemu-opts", *export, *processor, *(debug if plan.debug else [])]
+    drives = drive_options(plan.drives)
+    return ["--qemu-opts", *export, *processor, *drives, *(debug if plan.debug else [])]
 
 
 def kernel_options(plan: GuestPlan) -> list[str]:
@@ -139,7 +147,7 @@ def _set_up(plan: GuestPlan) -> list[str]:
         f"mkdir -p {_CACHED_ROOT} /run/iodiff/bin",
         f"mount -t 9p -o {_OPTIONS_9P} iodiff {_CACHED_ROOT}",
         *(f"mount --bind {_CACHED_ROOT}{shlex.quote(d)} {shlex.quote(d)}" for d in _bound()),
-        *_module_loading(plan.kernel),
+        *_module_loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.drives else ())]),
         f"mkdir -p {GUEST_WORK} && mount -t tmpfs -o size=75%,mode=0700 iodiff-work {GUEST_WORK}",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
@@ -163,7 +171,7 @@ def _bound() -> Sequence[str]:
     return sorted(map(str, outer))
 
 
-def _module_loading(kernel: Kernel) -> list[str]:
+def _module_loading(kernel: Kernel, modules: Sequence[str]) -> list[str]:
     """Return how the kernel's modules get found, also when the kernel itself asks for one.
 
     The host need not have a /lib/modules on which anything could be mounted.
@@ -176,5 +184,5 @@ def _module_loading(kernel: Kernel) -> list[str]:
         f"printf %s {shlex.quote(text)} >{wrapper}",
         f"chmod +x {wrapper}",
         f"echo {wrapper} >/proc/sys/kernel/modprobe",
-        f"{wrapper} -q -a {' '.join(MODULES)}",
+        f"{wrapper} -q -a {' '.join(modules)}",
     ]

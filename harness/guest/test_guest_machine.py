@@ -6,14 +6,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import InfrastructureError, UserError
+from harness.guest import machine
 from harness.guest.machine import Guest, GuestLostError
-from harness.guest.testing import RELEASE, FakeGuest, guest_plan
+from harness.guest.testing import RELEASE, FakeGuest, Reply, guest_plan
 
 
 def go_on() -> None:
@@ -35,6 +38,46 @@ def test_its_process_is_gone_when_it_is_closed(tmp_path: Path) -> None:
     with boot(tmp_path, FakeGuest()) as guest:
         assert guest.alive
     assert not guest.alive
+
+
+def with_drives(tmp_path: Path, reply: Reply) -> Guest:
+    plan = replace(guest_plan(tmp_path), drives=(4 << 40, 1 << 30))
+    return Guest(plan, tmp_path, FakeGuest(reply), 10.0, go_on)
+
+
+def test_its_drives_are_sparse_and_go_with_it(tmp_path: Path) -> None:
+    with with_drives(tmp_path, lambda _request: {"done": {}}):
+        found = {file.name: file.stat() for file in tmp_path.glob("iodiff-*")}
+        assert {name: status.st_size for name, status in found.items()} == {
+            "iodiff-00": 4 << 40,
+            "iodiff-01": 1 << 30,
+        }
+        assert not any(status.st_blocks for status in found.values())
+    assert list(tmp_path.glob("iodiff-*")) == []
+
+
+def test_drives_that_no_file_system_holds_are_refused_and_leave_nothing(tmp_path: Path) -> None:
+    plan = replace(guest_plan(tmp_path), drives=(1 << 30, 1 << 62))
+    fake = FakeGuest()
+    with pytest.raises(UserError, match=r"no drive of .* MiB can be made \(File too large\): give a --work"):
+        Guest(plan, tmp_path, fake, 10.0, go_on)
+    assert [file.name for file in tmp_path.iterdir()] == ["exchange"]
+    assert fake.started == 0
+
+
+def test_a_host_that_runs_full_is_named_before_the_guest_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(_request: dict[str, Any]) -> dict[str, Any]:
+        monkeypatch.setattr(machine, "FULL_BYTES", 1 << 62)
+        time.sleep(5)
+        return {"done": {}}
+
+    with (
+        with_drives(tmp_path, fill) as guest,
+        pytest.raises(UserError, match=r"the space for the guest's drives ran out: .* MiB free"),
+    ):
+        guest.call("record", 10)
 
 
 @pytest.mark.parametrize("kind", ["infrastructure", "bug"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from loopdevs import BtrfsLayout, Workspace
 
 CASE = Case("test/first", "a case", frozenset(), BtrfsLayout(), lambda _experiment: None)
 
-Session = Callable[[FakeGuest], GuestSession]
+Session = Callable[..., GuestSession]
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     """Return a function that makes a session of fake guests."""
     monkeypatch.setattr(session_module, "tool_versions", dict)
 
-    def make(fake: FakeGuest) -> GuestSession:
+    def make(fake: FakeGuest, drives: tuple[int, ...] = ()) -> GuestSession:
         made = GuestSession(
-            SessionPlan(guest_plan(tmp_path), "bpf", boot_deadline_s=10),
+            SessionPlan(replace(guest_plan(tmp_path), drives=drives), "bpf", boot_deadline_s=10),
             Workspace.create(tmp_path / "work"),
             threading.Lock(),
             lambda: None,
@@ -120,6 +121,23 @@ def test_after_a_lost_guest_the_next_case_gets_a_new_one(session: Session, tmp_p
         assert guests.record(plan(tmp_path)).manifest["error"]
         assert "error" not in guests.record(plan(tmp_path, "second")).manifest
     assert fake.started == 2
+
+
+@pytest.mark.parametrize(
+    ("drives", "serials", "kind"),
+    [((), [], "loop"), ((1 << 30, 1 << 30), ["iodiff-00", "iodiff-01"], "drive")],
+)
+def test_the_guest_is_told_its_drives_and_a_lost_one_had_them(
+    session: Session, tmp_path: Path, drives: tuple[int, ...], serials: list[str], kind: str
+) -> None:
+    told: list[list[str]] = []
+
+    def reply(request: dict[str, Any]) -> None:
+        told.append(request["drives"])
+
+    with session(FakeGuest(reply), drives) as guests:
+        assert guests.record(plan(tmp_path)).manifest["devices"]["kind"] == kind
+    assert told == [serials]
 
 
 def test_what_a_lost_guest_had_begun_does_not_come_out(session: Session, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from harness.guest import start
 from harness.guest.accelerator import Accelerator
-from harness.guest.start import GuestPlan, command, script, shell_script
+from harness.guest.drives import serials
+from harness.guest.start import GuestPlan, command, script, shell_command, shell_script
 from harness.guest.testing import guest_plan
 
 
@@ -41,6 +42,21 @@ def test_the_guest_writes_to_one_folder_only(plan: GuestPlan) -> None:
     assert [words[i + 1] for i, word in enumerate(words) if word == "--rwdir"] == [str(plan.exchange)]
     assert "--rw" not in words
     assert all("readonly=on" in word for word in words if word.startswith("local,"))
+
+
+def test_drives_are_given_with_the_serials_they_are_known_by(plan: GuestPlan) -> None:
+    assert "virtio_blk" not in script(plan, "word")
+    assert not [word for word in command(plan, Path("s")) if word.startswith("virtio-blk")]
+    with_drives = replace(plan, drives=(1 << 30, 2 << 30))
+    assert "modprobe -q -a loop btrfs virtio_blk\n" in script(with_drives, "word")
+    assert "virtio_blk" in shell_script(with_drives)
+    for words in (command(with_drives, Path("s")), shell_command(with_drives, Path("s"))):
+        given = [word.split(",") for word in words[words.index("--qemu-opts") :]]
+        devices = [options for options in given if options[0] == "virtio-blk-pci"]
+        for serial, options in zip(serials([1, 1]), devices, strict=True):
+            assert {f"serial={serial}", f"drive={serial}"} <= set(options)
+        files = [option for options in given for option in options if option.startswith("file=")]
+        assert files == ["file=iodiff-00", "file=iodiff-01"]
 
 
 def test_a_kernel_that_dies_is_gone_unless_somebody_wants_to_look(plan: GuestPlan) -> None:

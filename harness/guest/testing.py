@@ -18,7 +18,7 @@ from harness.guest.accelerator import Accelerator
 from harness.guest.start import CHANNEL, GuestPlan
 from harness.kernels import Kernel
 
-__all__ = ["FakeGuest", "guest_plan"]
+__all__ = ["FakeGuest", "Reply", "guest_plan"]
 
 Reply = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 """What the guest answers to a request; None to hang up."""

@@ -57,7 +57,9 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
 def _repeat(manifest: Mapping[str, Any]) -> str:
     source = manifest["kernel"]["source"]
     kernel = "" if source == "host" else f"--kernel {shlex.quote(source)} "
-    return f"./iodiff run {kernel}--seed {manifest['seed']} {manifest['case']['id']}"
+    # Bundles from before there were drives do not say.
+    drives = "--guest-devices drives " if manifest["devices"].get("kind") == "drive" else ""
+    return f"./iodiff run {kernel}{drives}--seed {manifest['seed']} {manifest['case']['id']}"
 
 
 def _reasons(bundle: Bundle) -> Iterator[str]:

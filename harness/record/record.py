@@ -9,7 +9,7 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -52,6 +52,8 @@ class RecordPlan:
     """The running kernel's name in the catalogue."""
     config: Path | None = None
     """The running kernel's configuration, where the kernel does not tell it itself."""
+    drives: Sequence[str] = ()
+    """Serial numbers of virtio drives to use; none for loop devices. All of them are made blank."""
 
 
 @dataclass
@@ -100,11 +102,12 @@ def _record(
     evidence = _Evidence()
     log = KernelLog()
     try:
-        with workspace.btrfs(case.layout) as filesystem:
+        # All of them, as a drive that this case does not need may hold what another one wrote.
+        drives = [workspace.drive(serial) for serial in plan.drives]
+        with workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem:
             experiment = _experiment(
                 case, plan.seed, writer, log, workspace, filesystem, start_capture, evidence
             )
-            direct_io, fsid = filesystem.direct_io, filesystem.fsid
     finally:
         lines = log.close()
         evidence.overrun = log.overrun
@@ -118,7 +121,7 @@ def _record(
         writer.add_table("events.npz", recording.events)
         save_checkpoints(writer, recording.checkpoints)
     facts = _facts(plan, evidence)
-    facts["devices"] = device_facts(case, direct_io, fsid)
+    facts["devices"] = device_facts(case, "drive" if plan.drives else "loop", filesystem)
     return writer.finish(facts)
 
 
@@ -254,16 +257,18 @@ def capture_facts(recording: Recording | None) -> dict[str, Any]:
     }
 
 
-def device_facts(case: Case, direct_io: bool = False, fsid: str | None = None) -> dict[str, Any]:
-    """Return what a bundle says of its devices; without `fsid`, of those that were to be made."""
+def device_facts(case: Case, kind: str, filesystem: BtrfsFilesystem | None = None) -> dict[str, Any]:
+    """Return what a bundle says of its devices; without `filesystem`, of those that were to be made."""
     layout = case.layout
     return {
+        "kind": kind,
+        "backing": filesystem.backing if filesystem else None,
         "count": layout.devices,
         "size_bytes": layout.size_bytes,
         "data": layout.data,
         "metadata": layout.metadata,
         "mkfs_options": list(layout.mkfs_options),
         "mount_options": list(layout.mount_options),
-        "direct_io": direct_io,
-        "fsid": fsid,
+        "direct_io": filesystem.direct_io if filesystem else None,
+        "fsid": filesystem.fsid if filesystem else None,
     }

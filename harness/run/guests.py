@@ -15,6 +15,7 @@ from harness.capture.program import compile_all
 from harness.doctor.machine import available_bytes
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
+from harness.guest.drives import DRIVES, drives_for
 from harness.guest.machine import Guest
 from harness.guest.session import GuestSession, SessionPlan
 from harness.guest.start import ROOT, GuestPlan
@@ -121,8 +122,9 @@ class _Lanes:
             exchange = self._workspace.path(f"exchange-{row.kernel.label}")
             exchange.mkdir(mode=0o700)
         options = self._plan.guests
+        drives = drives_for(self._plan.cases) if options.devices == DRIVES else ()
         guest = GuestPlan(
-            row.kernel, self._accelerator, options.cpus, options.memory_bytes, exchange, options.keep
+            row.kernel, self._accelerator, options.cpus, options.memory_bytes, exchange, options.keep, drives
         )
         plan = SessionPlan(guest, self._plan.capture, options.boot_deadline_s)
         with GuestSession(plan, self._workspace, self._lock, self._check) as session:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cases import Case
+from harness.guest.drives import Devices
 from harness.kernels import Kernel
 from harness.verdicts import CaseVerdict
 
@@ -55,6 +56,7 @@ class GuestOptions:
     """How long a guest may take to boot; None for what suits the accelerator."""
     keep: bool = False
     """Leave a guest up in which a case failed."""
+    devices: Devices = "loop"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.capture.choice import capture_starter
 from harness.errors import UserError
+from harness.guest.drives import DRIVES
 from harness.kernels import HOST
 from harness.record.host import kernel_facts, machine_facts
 from harness.record.interruption import interruptible, interruptions_held
@@ -38,7 +39,8 @@ def run_cases(plan: RunPlan, observer: Observer) -> list[Row]:
     devices and guests are gone then, finished cases are kept.
     """
     with run_folder(plan.out), interruptions_held():
-        minimum = MINIMUM_WORK_BYTES if any(k.name == HOST for k in plan.kernels) else 0
+        here = plan.guests.devices == DRIVES or any(k.name == HOST for k in plan.kernels)
+        minimum = MINIMUM_WORK_BYTES if here else 0
         try:
             with Workspace.create(plan.work, minimum_bytes=minimum) as workspace:
                 return _Run(plan, observer).on(workspace)

@@ -63,6 +63,7 @@ def _facts(events: int, lost: int) -> dict[str, Any]:
         "case": {"id": CASE, "suite": "extent_state", "title": "simulated", "groups": ["quick"]},
         "seed": 3,
         "kernel": {"release": "6.18.0", "version": "#1", "config_sha256": None, "source": "host"},
+        "devices": {"kind": "loop"},
         "capture": {
             "method": "bpf",
             "events": events,

@@ -40,6 +40,27 @@ def test_a_kernel_comes_is_listed_and_goes(tmp_path: Path, env: dict[str, str]) 
     assert len(json.loads(iodiff("kernels", "list", "--json", env=env).stdout)) == len(catalogue())
 
 
+@pytest.mark.boots
+@pytest.mark.parametrize(
+    ("lost", "options", "lacks"),
+    [
+        ("btrfs", (), "btrfs"),
+        ("virtio_blk", ("--guest-devices", "drives"), "virtio_blk, which virtio drives need"),
+    ],
+)
+def test_a_kernel_that_lacks_a_module_is_one_line_and_leaves_nothing(
+    tmp_path: Path, env: dict[str, str], lost: str, options: tuple[str, ...], lacks: str
+) -> None:
+    image = unpacked(tmp_path / "x", RELEASE)
+    files = tmp_path / "x/lib/modules" / RELEASE / "kernel/fs"
+    (files / "virtio_blk.ko").touch()
+    (files / f"{lost}.ko").unlink()
+    iodiff("kernels", "fetch", image, env=env)
+    done = iodiff("run", "--kernel", image, *options, "--work", tmp_path / "work", cwd=tmp_path, env=env)
+    assert complaint(done).startswith(f"{image} has no module {lacks}: give a kernel that has")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "cache", "x"]
+
+
 @pytest.mark.parametrize("command", ["fetch", "remove"])
 def test_an_unknown_kernel_is_one_line(env: dict[str, str], command: str) -> None:
     said = complaint(iodiff("kernels", command, "debian:6.11", env=env))

@@ -90,3 +90,8 @@ def test_the_command_to_repeat_names_the_kernel(tmp_path: Path) -> None:
     assert repeat("host") == "./iodiff run --seed 3 extent_state/simulated"
     assert repeat("debian:6.12") == "./iodiff run --kernel debian:6.12 --seed 3 extent_state/simulated"
     assert "--kernel '/my build/vmlinuz' --seed" in repeat("/my build/vmlinuz")
+
+
+def test_the_command_to_repeat_asks_for_the_same_devices(tmp_path: Path) -> None:
+    repeat = judge_bundle(write_bundle(tmp_path / "drives", devices={"kind": "drive"})).repeat
+    assert repeat == "./iodiff run --guest-devices drives --seed 3 extent_state/simulated"
