@@ -62,7 +62,9 @@ def test_a_case_passes_in_a_guest(session: GuestSession, tmp_path: Path) -> None
     assert {"operations", "states", "locks", "checkpoints"} <= {c.name for c in verdict.checks if c.compared}
     bundle = tmp_path / CASE.split("/")[1]
     assert (bundle / CONSOLE_FILE).exists()
-    assert json.loads((bundle / "bundle.json").read_text())["kernel"]["source"] == KERNEL
+    manifest = json.loads((bundle / "bundle.json").read_text())
+    assert manifest["kernel"]["source"] == KERNEL
+    assert (manifest["devices"]["kind"], manifest["devices"]["backing"]) == ("loop", "tmpfs")
 
 
 def test_a_crash_fails_the_case_and_the_next_one_has_a_new_guest(
