@@ -43,6 +43,7 @@ def guest(
     from harness.cli.run import work_root
     from harness.guest.accelerator import accelerator
     from harness.guest.drives import DRIVES, SHELL_DRIVES, drive_files
+    from harness.guest.root import make_root
     from harness.guest.start import GDB, QMP, GuestPlan, shell_command, shell_script
     from harness.run import new_run_id
 
@@ -56,13 +57,12 @@ def guest(
             exchange.mkdir(parents=True)
             drives = SHELL_DRIVES if devices == DRIVES else ()
             plan = GuestPlan(found, accelerator(found.image), cpus, memory << 20, exchange, True, drives)
-            shell = exchange / "shell.sh"
-            shell.write_text(shell_script(plan))
-            shell.chmod(0o700)
+            root = folder / "root"
+            make_root(root, shell_script(plan))
             print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")
             print(f"gdb: {folder / GDB}  drgn --qemu {folder / QMP}", flush=True)
             with drive_files(folder, drives), interruptions_held():
-                code = _run(shell_command(plan, shell), folder, workspace)
+                code = _run(shell_command(plan, root), folder, workspace)
     except loopdevs.LoopdevsError as error:
         raise UserError(str(error)) from error
     if code:

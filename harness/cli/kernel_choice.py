@@ -11,8 +11,9 @@ from pathlib import Path
 from harness.doctor import missing_for_guests, missing_for_host, missing_for_run
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
+from harness.guest.agreed import MODULES
 from harness.guest.drives import DRIVES, Devices
-from harness.guest.start import DRIVE_MODULES, MODULES
+from harness.guest.start import DRIVE_MODULES
 from harness.kernels import HOST, Kernel, module_missing, resolve
 from harness.run import GuestOptions
 

@@ -20,10 +20,11 @@ from typing import Any, BinaryIO
 from harness.capture.choice import capture_starter
 from harness.cases import find_case
 from harness.errors import InfrastructureError, UserError
-from harness.guest.agreed import GUEST_WORK, PORT_NAME
+from harness.guest.agreed import GUEST_WORK, MODULES, PORT_NAME
 from harness.record.interruption import interruptions_held
 from harness.record.record import RecordPlan, record_case
 from loopdevs import Workspace
+from loopdevs.modules import try_to_load
 
 __all__ = ["main"]
 
@@ -40,6 +41,8 @@ def main(word: str) -> None:
         def say(message: Answer) -> None:
             line.write(json.dumps({"word": word, **message}).encode() + b"\n")
 
+        # The boot script began it: modprobe waits for a module that is being loaded.
+        try_to_load(MODULES)
         say({"hello": _greeting()})
         for request in _requests(line):
             say(_answer(request, workspace))

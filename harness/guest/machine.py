@@ -16,6 +16,7 @@ from typing import Any, Self
 from harness.errors import InfrastructureError, UserError
 from harness.guest.channel import Channel, Message
 from harness.guest.drives import drive_files
+from harness.guest.root import make_root
 from harness.guest.start import CHANNEL, GDB, QMP, GuestPlan, command, script
 from harness.record.record import FULL_BYTES
 from loopdevs import LoopdevsError
@@ -29,6 +30,8 @@ Starter = Callable[[list[str], Path, Path], "subprocess.Popen[bytes]"]
 
 CONSOLE = "console"
 """Name of the file in a guest's folder with what it printed."""
+ROOT = "root"
+"""Name of the folder there that it boots from."""
 PANIC_END = "end Kernel panic"
 """What the kernel prints last (panic, kernel/panic.c)."""
 
@@ -59,7 +62,7 @@ class Console:
 
 
 class Guest:
-    """A running guest. `folder`, private and empty, takes its console, its drives and its line.
+    """A running guest. `folder`, private and empty, takes its console, its root, its drives and its line.
 
     Raises GuestLostError when it is not up within `boot_s` seconds, UserError when it cannot even be started,
     and in every wait when the space for its drives runs out.
@@ -76,9 +79,8 @@ class Guest:
         with ExitStack() as made:
             made.enter_context(drive_files(folder, plan.drives))
             self._channel = made.enter_context(Channel(folder, CHANNEL))
-            script_file = plan.exchange / "start.sh"
-            script_file.write_text(script(plan, self._word))
-            self._process = start(command(plan, script_file), folder, self.console.file)
+            make_root(folder / ROOT, script(plan, self._word))
+            self._process = start(command(plan, folder / ROOT), folder, self.console.file)
             made.callback(self._kill)
             self.hello: dict[str, Any] = self._receive(Deadline(boot_s), "boot")["hello"]
             self._made = made.pop_all()

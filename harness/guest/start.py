@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.guest.accelerator import Accelerator
-from harness.guest.agreed import GUEST_WORK, PORT_NAME
+from harness.guest.agreed import GUEST_WORK, MODULES, PORT_NAME
 from harness.guest.drives import drive_options
+from harness.guest.root import SCRIPT, host_folders
 from harness.kernels import Kernel
 
 __all__ = [
     "CHANNEL",
     "DRIVE_MODULES",
     "GDB",
-    "MODULES",
     "QMP",
     "ROOT",
     "GuestPlan",
@@ -40,9 +40,8 @@ CHANNEL = "channel"
 GDB, QMP = "gdb", "qmp"
 """Names of the sockets that QEMU makes there for debugging."""
 
-_CACHED_ROOT = "/run/iodiff/host"
-_OPTIONS_9P = "ro,version=9p2000.L,trans=virtio,access=any,msize=524288,cache=loose"
-MODULES = ("loop", "btrfs")
+_HOST = "/run/iodiff/host"
+_9P = "version=9p2000.L,trans=virtio,access=any,msize=524288"
 DRIVE_MODULES = ("virtio_blk",)
 """What a kernel needs besides, for virtio drives."""
 
@@ -56,15 +55,15 @@ class GuestPlan:
     cpus: int
     memory_bytes: int
     exchange: Path
-    """The folder that the guest may write to, and where it finds its script, at the same path inside."""
+    """The folder that the guest may write to, at the same path inside."""
     debug: bool = False
     """With sockets for gdb and QMP (drgn), and a kernel that stays after a panic."""
     drives: tuple[int, ...] = ()
     """Sizes of its virtio drives, bytes."""
 
 
-def command(plan: GuestPlan, script_file: Path) -> list[str]:
-    """Return the command that boots a guest which runs `script_file`.
+def command(plan: GuestPlan, root: Path) -> list[str]:
+    """Return the command that boots a guest from `root`, with its script there (`harness.guest.root`).
 
     To be run in the folder with the channel's socket.
     """
@@ -73,40 +72,44 @@ def command(plan: GuestPlan, script_file: Path) -> list[str]:
         *("-device", "virtio-serial-pci,id=iodiff-serial"),
         *("-device", f"virtserialport,bus=iodiff-serial.0,chardev=iodiff,name={PORT_NAME}"),
     ]
-    run = ["--show-boot-console", "--script-sh", f"sh {shlex.quote(str(script_file))}"]
-    return [*_machine(plan), *run, *_qemu_options(plan), *line]
+    run = ["--show-boot-console", "--script-sh", f"sh {SCRIPT}"]
+    return [*_machine(plan, root), *run, *_qemu_options(plan), *line]
 
 
-def shell_command(plan: GuestPlan, script_file: Path) -> list[str]:
-    """Return the command that boots a guest with `script_file` as its user's shell, on this terminal."""
-    return [*_machine(plan), "--shell", str(script_file), *_qemu_options(plan)]
+def shell_command(plan: GuestPlan, root: Path) -> list[str]:
+    """Return the command that boots a guest from `root`, with its script as shell, on this terminal."""
+    return [*_machine(plan, root), "--shell", SCRIPT, *_qemu_options(plan)]
 
 
-def _machine(plan: GuestPlan) -> list[str]:
+def _machine(plan: GuestPlan, root: Path) -> list[str]:
     return [
         *(str(Path(sys.prefix) / "bin" / "virtme-run"), "--kimg", str(plan.kernel.image), "--mods=auto"),
-        *("--root", "/", "--force-9p", "--disable-microvm"),
+        *("--root", str(root), "--force-9p", "--disable-microvm"),
         *([] if plan.accelerator == "kvm" else ["--disable-kvm"]),
-        *("--memory", f"{plan.memory_bytes >> 20}M", "--cpus", str(plan.cpus), "--rwdir", str(plan.exchange)),
+        *("--memory", f"{plan.memory_bytes >> 20}M", "--cpus", str(plan.cpus)),
         *(word for option in kernel_options(plan) for word in ("--kopt", option)),
     ]
 
 
 def _qemu_options(plan: GuestPlan) -> list[str]:
     """Return the options for QEMU itself, which go last."""
-    # The files that virtme-ng exports are mounted uncached: a fresh Python start takes 20 s that way under
-    # emulation, and 7 s through this second, caching export.
-    export = [
-        *("-fsdev", "local,id=iodiff,path=/,security_model=none,readonly=on,multidevs=remap"),
-        *("-device", "virtio-9p-pci,fsdev=iodiff,mount_tag=iodiff"),
-    ]
+    exports = [*_export("iodiff", Path("/"), "readonly=on,"), *_export("exchange", plan.exchange)]
     # QEMU's richest processor has 57 bits of virtual address. A kernel that was built for 48 then takes some
     # wild pointers for good ones when a checkpoint follows them, and warns of its own fault (5.10,
     # copy_from_kernel_nofault_allowed, arch/x86/mm/maccess.c).
     processor = [] if plan.accelerator == "kvm" else ["-cpu", "max,la57=off"]
     debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
     drives = drive_options(plan.drives)
-    return ["--qemu-opts", *export, *processor, *drives, *(debug if plan.debug else [])]
+    return ["--qemu-opts", *exports, *processor, *drives, *(debug if plan.debug else [])]
+
+
+def _export(tag: str, folder: Path, mode: str = "") -> list[str]:
+    """Return the options that let the guest mount `folder` over 9p."""
+    path = str(folder).replace(",", ",,")
+    return [
+        *("-fsdev", f"local,id={tag},path={path},security_model=none,{mode}multidevs=remap"),
+        *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
+    ]
 
 
 def kernel_options(plan: GuestPlan) -> list[str]:
@@ -139,14 +142,18 @@ def _set_up(plan: GuestPlan) -> list[str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(Path.home()),
+        "TMPDIR": "/run/iodiff/tmp",
         "PATH": f"/run/iodiff/bin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin:/usr/bin:/bin",
     }
     if cache := os.environ.get("XDG_CACHE_HOME"):
         environment["XDG_CACHE_HOME"] = cache
+    exchange = shlex.quote(str(plan.exchange))
     return [
-        f"mkdir -p {_CACHED_ROOT} /run/iodiff/bin",
-        f"mount -t 9p -o {_OPTIONS_9P} iodiff {_CACHED_ROOT}",
-        *(f"mount --bind {_CACHED_ROOT}{shlex.quote(d)} {shlex.quote(d)}" for d in _bound()),
+        f"mkdir -p {_HOST} /run/iodiff/bin /run/iodiff/tmp",
+        # Cached: read page by page and anew each time, a start of Python takes 20 s under emulation.
+        f"mount -t 9p -o ro,{_9P},cache=loose iodiff {_HOST}",
+        *(f"mount --bind {_HOST}/{d} /{d}" for d in map(shlex.quote, host_folders())),
+        f"mount -t 9p -o rw,{_9P} exchange {exchange}",
         *_module_loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.drives else ())]),
         f"mkdir -p {GUEST_WORK} && mount -t tmpfs -o size=75%,mode=0700 iodiff-work {GUEST_WORK}",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
@@ -164,13 +171,6 @@ def _stall_s(plan: GuestPlan) -> int:
     return int(30 * plan.accelerator.slowness / 2)
 
 
-def _bound() -> Sequence[str]:
-    """Return the folders that the guest reads through the caching export: programs, Python, this project."""
-    wanted = {Path("/usr"), Path(sys.base_prefix), Path(sys.prefix), ROOT}
-    outer = [d for d in wanted if not any(d != other and d.is_relative_to(other) for other in wanted)]
-    return sorted(map(str, outer))
-
-
 def _module_loading(kernel: Kernel, modules: Sequence[str]) -> list[str]:
     """Return how the kernel's modules get found, also when the kernel itself asks for one.
 
@@ -184,5 +184,6 @@ def _module_loading(kernel: Kernel, modules: Sequence[str]) -> list[str]:
         f"printf %s {shlex.quote(text)} >{wrapper}",
         f"chmod +x {wrapper}",
         f"echo {wrapper} >/proc/sys/kernel/modprobe",
-        f"{wrapper} -q -a {' '.join(modules)}",
+        # Beside the start of Python, which takes longer; the agent waits for it.
+        f"{wrapper} -q -a {' '.join(modules)} &",
     ]

@@ -14,6 +14,7 @@ import pytest
 from harness.guest import start
 from harness.guest.accelerator import Accelerator
 from harness.guest.drives import serials
+from harness.guest.root import SCRIPT, host_folders, make_root
 from harness.guest.start import GuestPlan, command, script, shell_command, shell_script
 from harness.guest.testing import guest_plan
 
@@ -39,16 +40,24 @@ def test_emulation_is_asked_for_where_kvm_does_not_boot(plan: GuestPlan) -> None
 
 def test_the_guest_writes_to_one_folder_only(plan: GuestPlan) -> None:
     words = command(plan, Path("s"))
-    assert [words[i + 1] for i, word in enumerate(words) if word == "--rwdir"] == [str(plan.exchange)]
-    assert "--rw" not in words
-    assert all("readonly=on" in word for word in words if word.startswith("local,"))
+    exports = [word for word in words if word.startswith("local,")]
+    assert [word for word in exports if "readonly=on" not in word] == [
+        f"local,id=exchange,path={plan.exchange},security_model=none,multidevs=remap"
+    ]
+    assert not {"--rw", "--rwdir"} & set(words)
+
+
+def test_odd_names_survive_qemu(plan: GuestPlan) -> None:
+    """A comma in a path is written twice."""
+    words = command(replace(plan, exchange=Path("/a,b")), Path("s"))
+    assert any("path=/a,,b," in word for word in words)
 
 
 def test_drives_are_given_with_the_serials_they_are_known_by(plan: GuestPlan) -> None:
     assert "virtio_blk" not in script(plan, "word")
     assert not [word for word in command(plan, Path("s")) if word.startswith("virtio-blk")]
     with_drives = replace(plan, drives=(1 << 30, 2 << 30))
-    assert "modprobe -q -a loop btrfs virtio_blk\n" in script(with_drives, "word")
+    assert "modprobe -q -a loop btrfs virtio_blk &\n" in script(with_drives, "word")
     assert "virtio_blk" in shell_script(with_drives)
     for words in (command(with_drives, Path("s")), shell_command(with_drives, Path("s"))):
         given = [word.split(",") for word in words[words.index("--qemu-opts") :]]
@@ -65,11 +74,23 @@ def test_a_kernel_that_dies_is_gone_unless_somebody_wants_to_look(plan: GuestPla
     assert {"oops=panic", "panic=0", "-gdb", "-qmp"} <= set(words)
 
 
-def test_folders_in_others_are_not_bound_twice() -> None:
-    bound = [Path(folder) for folder in start._bound()]
-    assert not [d for d in bound for other in bound if d != other and d.is_relative_to(other)]
-    for needed in (Path(sys.prefix), Path(sys.base_prefix), start.ROOT, Path("/usr")):
-        assert any(needed.is_relative_to(d) for d in bound)
+def test_all_that_the_host_has_is_there(plan: GuestPlan) -> None:
+    """But for what is the guest's own."""
+    bound = [
+        line.split()[-1] for line in script(plan, "word").splitlines() if line.startswith("mount --bind")
+    ]
+    for needed in (Path(sys.prefix), Path(sys.base_prefix), start.ROOT, Path("/usr"), Path("/etc")):
+        assert any(needed.is_relative_to(folder) for folder in bound)
+    assert not {"/dev", "/proc", "/run", "/sys"} & set(bound)
+
+
+def test_the_root_has_a_place_for_everything(tmp_path: Path) -> None:
+    make_root(tmp_path / "root", "true\n")
+    for name in (*host_folders(), "dev", "proc", "run", "sys"):
+        assert list((tmp_path / "root" / name).iterdir()) == [] or name in ("bin", "etc")
+    assert (tmp_path / "root" / SCRIPT.lstrip("/")).read_text() == "true\n"
+    for applet in (tmp_path / "root" / "bin").iterdir():
+        assert applet.resolve().name == "busybox"
 
 
 def test_odd_names_survive_the_shell(plan: GuestPlan, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.guest.accelerator import Accelerator
+from harness.guest.root import SCRIPT
 from harness.guest.start import CHANNEL, GuestPlan
 from harness.kernels import Kernel
 
@@ -55,8 +55,8 @@ class FakeGuest:
         self.started += 1
         self.console = output
         output.write_text(f"[    0.000000] Linux version {RELEASE}\n")
-        (script,) = (Path(found) for found in re.findall(r"^sh (\S+)$", "\n".join(command), re.MULTILINE))
-        word = self._word or script.read_text().split()[-1]
+        root = Path(command[command.index("--root") + 1])
+        word = self._word or (root / SCRIPT.lstrip("/")).read_text().split()[-1]
         directory = os.open(folder, os.O_PATH)
         threading.Thread(target=self._serve, args=(directory, word), daemon=True).start()
         return subprocess.Popen(["sleep", "600"], start_new_session=True)
