@@ -10,6 +10,7 @@ folder without `bundle.json` is not a bundle, and one whose files differ from th
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -67,7 +68,8 @@ class BundleWriter:
         path = self.path / name
         if path.exists():
             raise FileExistsError(f"{path} is already in the bundle")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != self.path:
+            path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def add_text(self, name: str, text: str) -> None:
@@ -88,11 +90,7 @@ class BundleWriter:
         FileExistsError when it is written already.
         """
         target = self.file(MANIFEST)
-        files = {
-            str(p.relative_to(self.path)): {"size": p.stat().st_size, "sha256": _sha256(p)}
-            for p in sorted(self.path.rglob("*"))
-            if p.is_file()
-        }
+        files = {name: _described(self.path / name) for name in _files(self.path)}
         manifest: dict[str, Any] = {"format": FORMAT, **facts, "files": files}
         manifest["digest"] = _manifest_digest(manifest)
         temporary = self.path / (MANIFEST + ".tmp")
@@ -119,8 +117,7 @@ class Bundle:
         listed: dict[str, dict[str, Any]] = manifest["files"]
         for name, entry in listed.items():
             _verify_file(path, name, entry)
-        present = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
-        if extra := present - listed.keys() - _NOT_RECORDED:
+        if extra := set(_files(path)) - listed.keys() - _NOT_RECORDED:
             raise UserError(
                 f"{path}: {sorted(extra)[0]} is not part of the bundle: remove it or record again"
             )
@@ -167,10 +164,13 @@ def write_table(path: Path, table: Table) -> None:
     Integer columns are stored as differences between neighbours (name `d:COLUMN`): event columns grow
     or repeat, so this and the lightest compression make them small at little cost.
     """
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    # Made in memory: a guest reaches the bundle over a line on which each seek and small write costs.
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, column in table.items():
             with archive.open(f"d:{name}.npy", "w", force_zip64=True) as f:
                 np.lib.format.write_array(f, _differences(column), allow_pickle=False)
+    path.write_bytes(made.getbuffer())
 
 
 def read_table(path: Path, *columns: str) -> Table:
@@ -215,18 +215,22 @@ def _manifest_digest(manifest: Mapping[str, Any]) -> str:
 def _verify_file(path: Path, name: str, entry: Mapping[str, Any]) -> None:
     file = path / name
     try:
-        if file.stat().st_size != entry["size"]:
-            raise UserError(
-                f"{file}: {file.stat().st_size} bytes instead of {entry['size']}: the bundle is damaged"
-            )
-        if _sha256(file) != entry["sha256"]:
-            raise UserError(
-                f"{file}: changed after it was recorded (digest differs): use the original bundle"
-            )
+        found = _described(file)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}: the bundle is incomplete or unreadable") from None
+    if found["size"] != entry["size"]:
+        raise UserError(f"{file}: {found['size']} bytes instead of {entry['size']}: the bundle is damaged")
+    if found["sha256"] != entry["sha256"]:
+        raise UserError(f"{file}: changed after it was recorded (digest differs): use the original bundle")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+def _files(folder: Path) -> list[str]:
+    """Return the names of all files at or below `folder`, sorted."""
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(str(file.relative_to(folder)) for file in found)
+
+
+def _described(file: Path) -> dict[str, Any]:
+    with file.open("rb") as f:
+        digest = hashlib.file_digest(f, "sha256").hexdigest()
+        return {"size": f.tell(), "sha256": digest}

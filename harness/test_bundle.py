@@ -82,6 +82,12 @@ def test_the_greatest_offset_comes_back(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.npz")["end"].tolist() == [4095, last, 0, last]
 
 
+def test_a_table_that_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Object arrays"):
+        write_table(tmp_path / "t.npz", {"good": np.arange(3), "bad": np.array([1, 2, None])[:1]})
+    assert not (tmp_path / "t.npz").exists()
+
+
 def test_writing_a_table_leaves_it_alone(tmp_path: Path) -> None:
     column = np.array([1, 2, 4])
     write_table(tmp_path / "t.npz", {"c": column})

@@ -3,6 +3,9 @@
 
 Bits of an extent_state are anonymous enums that move between kernels, so their values are looked up in the
 running kernel and stored in the bundle. Format: Documentation/bpf/btf.rst.
+
+A kernel has 100,000 types and more, and an emulated guest is slow. So types stay the words that they are in
+BTF; only where each begins is found out beforehand.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.errors import UserError
 
@@ -22,98 +25,107 @@ BTF_FOLDER = Path("/sys/kernel/btf")
 # struct btf_header: u16 magic, u8 version, u8 flags, u32 hdr_len, type_off, type_len, str_off, str_len
 _HEADER = struct.Struct("<HBBIIIII")
 _MAGIC = 0xEB9F
+
 # struct btf_type: u32 name_off, info (vlen 0-15, kind 24-28, kind_flag 31), size or type
-_TYPE = struct.Struct("<III")
-# struct btf_enum: u32 name_off, val; struct btf_enum64: u32 name_off, val_lo32, val_hi32
-_ENUM = struct.Struct("<II")
-_ENUM64 = struct.Struct("<III")
-# struct btf_member: u32 name_off, type, offset; struct btf_param: u32 name_off, type
-_MEMBER = struct.Struct("<III")
-_PARAMETER = struct.Struct("<II")
-
-KIND_STRUCT, KIND_UNION = 4, 5
-KIND_ENUM = 6
+TYPE_WORDS = 3
+KIND_INT, KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_ENUM = 1, 2, 3, 4, 5, 6
+KIND_TYPEDEF, KIND_VOLATILE, KIND_CONST, KIND_RESTRICT = 8, 9, 10, 11
 KIND_FUNC, KIND_FUNC_PROTO = 12, 13
-KIND_ENUM64 = 19
-# Bytes that follow a type of each kind: (fixed, per element). Kinds not listed have none.
+KIND_TYPE_TAG, KIND_ENUM64 = 18, 19
+# Words that follow a type of each kind: (fixed, per element). Kinds not listed have none.
 _TRAILER = {
-    1: (4, 0),  # INT
-    3: (12, 0),  # ARRAY
-    KIND_STRUCT: (0, 12),
-    KIND_UNION: (0, 12),
-    KIND_ENUM: (0, 8),
-    KIND_FUNC_PROTO: (0, 8),
-    14: (4, 0),  # VAR
-    15: (0, 12),  # DATASEC
-    17: (4, 0),  # DECL_TAG
-    KIND_ENUM64: (0, 12),
+    KIND_INT: (1, 0),
+    KIND_ARRAY: (3, 0),  # struct btf_array: u32 type, index_type, nelems
+    KIND_STRUCT: (0, 3),  # struct btf_member: u32 name_off, type, offset
+    KIND_UNION: (0, 3),
+    KIND_ENUM: (0, 2),  # struct btf_enum: u32 name_off, val
+    KIND_FUNC_PROTO: (0, 2),  # struct btf_param: u32 name_off, type
+    14: (1, 0),  # VAR
+    15: (0, 3),  # DATASEC
+    17: (1, 0),  # DECL_TAG
+    KIND_ENUM64: (0, 3),  # struct btf_enum64: u32 name_off, val_lo32, val_hi32
 }
-
-
-class _Type(NamedTuple):
-    name: int
-    """Offset of its name."""
-    info: int
-    target: int
-    """Size or type, by kind."""
-    body: bytes
-
-    @property
-    def kind(self) -> int:
-        return self.info >> 24 & 0x1F
 
 
 @dataclass(frozen=True)
 class Btf:
     """The types of the kernel, and of its btrfs module where it is one."""
 
-    types: tuple[_Type, ...]
-    """By type number; 0 is void."""
+    words: memoryview
+    """All types as 32-bit words, void first."""
+    starts: list[int]
+    """Where each type begins in `words`, by type number; 0 is void."""
+    names: dict[int, list[int]]
+    """Numbers of the types whose name stands at this offset."""
     strings: bytes
 
     def enumerators(self, prefixes: tuple[str, ...]) -> dict[str, int]:
         """Return every enumerator whose name starts with one of `prefixes`, with its value."""
-        members = ((self._string(name), value) for name, value in self._enum_members())
-        return {name: value for name, value in members if name.startswith(prefixes)}
+        wanted = {offset for prefix in prefixes for offset in self._offsets(prefix.encode())}
+        found = {}
+        for start in self.starts:
+            info = self.words[start + 1]
+            if (kind := info >> 24 & 0x1F) in (KIND_ENUM, KIND_ENUM64):
+                each = _TRAILER[kind][1]
+                for place in range(start + TYPE_WORDS, start + _words(info), each):
+                    if (name := self.words[place]) in wanted:
+                        found[self.string(name)] = _value(self.words[place + 1 : place + each], info)
+        return found
 
     def members(self, name: str) -> frozenset[str] | None:
         """Return the members of `struct name`, those of anonymous members included; None for no such type."""
-        found = [t for t in self._named(name) if t.kind in (KIND_STRUCT, KIND_UNION)]
-        return frozenset(member for t in found for member in self._members(t)) if found else None
+        found = [number for number in self.named(name) if self.kind(number) in (KIND_STRUCT, KIND_UNION)]
+        return frozenset(member for number in found for member in self._members(number)) if found else None
 
     def knows(self, name: str) -> bool:
         """Whether any type has this name."""
-        return any(True for _ in self._named(name))
+        return bool(self.named(name))
 
     def parameters(self, function: str) -> tuple[str, ...] | None:
         """Return the names of a function's parameters; None for a function that BTF does not have."""
-        for found in self._named(function):
-            if found.kind == KIND_FUNC:
-                prototype = self.types[found.target]
-                return tuple(self._string(name) for name, _ in _PARAMETER.iter_unpack(prototype.body))
+        for number in self.named(function):
+            if self.kind(number) == KIND_FUNC:
+                prototype = self.type(number)[2]
+                return tuple(self.string(name) for name, _ in self.elements(prototype))
         return None
 
-    def _named(self, name: str) -> Iterator[_Type]:
-        wanted = name.encode() + b"\0"
-        return (t for t in self.types if t.name and self.strings.startswith(wanted, t.name))
+    def named(self, name: str) -> list[int]:
+        """Return the numbers of all types of this name."""
+        offsets = self._offsets(name.encode() + b"\0")
+        return sorted(number for offset in offsets for number in self.names.get(offset, ()))
 
-    def _members(self, structure: _Type) -> Iterator[str]:
-        for name, number, _ in _MEMBER.iter_unpack(structure.body):
-            if name:
-                yield self._string(name)
-            else:
-                yield from self._members(self.types[number])
+    def type(self, number: int) -> memoryview:
+        """Return the words of a type, those that follow it included."""
+        start = self.starts[number]
+        return self.words[start : start + _words(self.words[start + 1])]
 
-    def _enum_members(self) -> Iterator[tuple[int, int]]:
-        for t in self.types:
-            if t.kind == KIND_ENUM:
-                yield from ((name, _value(raw, 32, t.info)) for name, raw in _ENUM.iter_unpack(t.body))
-            elif t.kind == KIND_ENUM64:
-                longs = _ENUM64.iter_unpack(t.body)
-                yield from ((name, _value(low | high << 32, 64, t.info)) for name, low, high in longs)
+    def kind(self, number: int) -> int:
+        """Return which KIND_ a type is."""
+        return self.words[self.starts[number] + 1] >> 24 & 0x1F
 
-    def _string(self, offset: int) -> str:
+    def elements(self, number: int) -> Iterator[memoryview]:
+        """Return the words of each member of a structure, or parameter of a function."""
+        words = self.type(number)
+        each = _TRAILER[self.kind(number)][1]
+        return (words[at : at + each] for at in range(TYPE_WORDS, len(words), each))
+
+    def string(self, offset: int) -> str:
+        """Return the string at this offset."""
         return self.strings[offset : self.strings.index(b"\0", offset)].decode()
+
+    def _members(self, structure: int) -> Iterator[str]:
+        for name, number, _ in self.elements(structure):
+            if name:
+                yield self.string(name)
+            else:
+                yield from self._members(number)
+
+    def _offsets(self, beginning: bytes) -> Iterator[int]:
+        # Everywhere: a string may be the end of another one.
+        at = self.strings.find(beginning)
+        while at >= 0:
+            yield at
+            at = self.strings.find(beginning, at + 1)
 
 
 def load_btf(folder: Path = BTF_FOLDER) -> Btf:
@@ -124,16 +136,21 @@ def load_btf(folder: Path = BTF_FOLDER) -> Btf:
     path = folder / "vmlinux"
     try:
         types, strings = _sections(path.read_bytes())
-        found = [_Type(0, 0, 0, b""), *_types(types)]
         path = folder / "btrfs"
         if path.exists():
             # A module's strings and types continue those of the kernel.
-            types, more = _sections(path.read_bytes())
-            found += _types(types)
-            strings += more
+            more = _sections(path.read_bytes())
+            types, strings = types + more[0], strings + more[1]
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no usable BTF ({error}): use a kernel with CONFIG_DEBUG_INFO_BTF") from None
-    return Btf(tuple(found), strings)
+    words = memoryview(bytes(4 * TYPE_WORDS) + types).cast("I")
+    return Btf(words, *_index(words), strings)
+
+
+def pack(types: bytes, strings: bytes) -> bytes:
+    """Return BTF with these types and strings."""
+    header = _HEADER.pack(_MAGIC, 1, 0, _HEADER.size, 0, len(types), len(types), len(strings))
+    return header + types + strings
 
 
 def _sections(data: bytes) -> tuple[bytes, bytes]:
@@ -149,17 +166,25 @@ def _sections(data: bytes) -> tuple[bytes, bytes]:
     return body[type_off : type_off + type_len], body[str_off : str_off + str_len]
 
 
-def _types(section: bytes) -> Iterator[_Type]:
-    offset = 0
-    while offset < len(section):
-        name, info, target = _TYPE.unpack_from(section, offset)
-        offset += _TYPE.size
-        fixed, each = _TRAILER.get(info >> 24 & 0x1F, (0, 0))
-        after = offset + fixed + (info & 0xFFFF) * each
-        yield _Type(name, info, target, section[offset:after])
-        offset = after
+def _index(words: memoryview) -> tuple[list[int], dict[int, list[int]]]:
+    """Return where each type begins, by number, and the numbers by the offset of their name."""
+    starts: list[int] = []
+    names: dict[int, list[int]] = {}
+    at, end = 0, len(words)
+    while at < end:
+        names.setdefault(words[at], []).append(len(starts))
+        starts.append(at)
+        at += _words(words[at + 1])
+    return starts, names
 
 
-def _value(raw: int, width: int, info: int) -> int:
+@cache
+def _words(info: int) -> int:
+    """Return how many words a type of this `info` takes, those that follow it included."""
+    fixed, each = _TRAILER.get(info >> 24 & 0x1F, (0, 0))
+    return TYPE_WORDS + fixed + (info & 0xFFFF) * each
+
+
+def _value(words: memoryview, info: int) -> int:
     """kind_flag tells that the enum is signed."""
-    return raw - (raw >> width - 1 << width) if info >> 31 else raw
+    return int.from_bytes(words, "little", signed=bool(info >> 31))

@@ -401,7 +401,7 @@ int on_free_call(struct pt_regs *ctx)
 #endif
 
 /* Reading trees on demand: user space writes addresses, runs a program, and finds what stands there. */
-#define BATCH 256
+#define BATCH 64	/* the verifier goes through each turn of the loops at each loading */
 
 struct state_out {
 	__u64 state;	/* address of the extent_state */

@@ -8,8 +8,8 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.drained import DrainedCapture
+from harness.capture.kernel import BtrfsKernel
 from harness.capture.layout import check_layout
 from harness.capture.libbpf import BpfObject
 from harness.capture.probes import probes
@@ -58,22 +59,22 @@ class BpfCapture(DrainedCapture):
 
     def _start(self, made: ExitStack) -> None:
         kernel = self.kernel
-        layout = compiled_layout(kernel.layout) if kernel.layout else None
         self._probes = probes(kernel)
-        self._bpf = made.enter_context(
-            BpfObject(
-                compiled_object(),
-                ring=("events", RING_BYTES),
-                optional=[probe.program for probe in self._probes],
-                layout=layout,
+        with _structures(kernel) as structures:
+            self._bpf = made.enter_context(
+                BpfObject(
+                    compiled_object(),
+                    structures,
+                    ring=("events", RING_BYTES),
+                    optional=[probe.program for probe in self._probes],
+                )
             )
-        )
         self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
         made.callback(self._ring.close)
         self._walker = TreeWalker.of(self._bpf)
         made.callback(self._walker.close)
         owners = kernel.owners["IO_TREE_INODE_IO"], kernel.owners["IO_TREE_DEVICE_ALLOC_STATE"]
-        config = struct.pack("<IIII", *owners, kernel.bits["EXTENT_CLEAR_ALL_BITS"], bool(layout))
+        config = struct.pack("<IIII", *owners, kernel.bits["EXTENT_CLEAR_ALL_BITS"], bool(kernel.layout))
         self._bpf.update("configuration", bytes(4), config)
         self._bpf.update("filesystems", self._fsid.to_bytes(8, "little"), b"\1")
         self._start_thread(made)
@@ -166,6 +167,18 @@ class BpfCapture(DrainedCapture):
     ) -> Checkpoint:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - self._begin_ns
         return Checkpoint(name, position // RECORD.itemsize, now, not reason, reason, tuple(trees))
+
+
+@contextmanager
+def _structures(kernel: BtrfsKernel) -> Iterator[Path]:
+    """Yield a file with BTF of the structures that the programs read."""
+    if kernel.layout:
+        yield compiled_layout(kernel.layout)
+        return
+    with os.fdopen(os.memfd_create("structures"), "wb") as file:
+        file.write(kernel.structures)
+        file.flush()
+        yield Path(f"/proc/self/fd/{file.fileno()}")
 
 
 def _possible_cpus() -> int:

@@ -7,13 +7,16 @@ Nothing is chosen by a kernel's version: every question is put to its symbols, i
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from harness.capture.btf import Btf, load_btf
+from harness.capture.excerpt import excerpt
 from harness.capture.formats import find_events, read_format
+from harness.capture.program import structures_read
 from harness.capture.records import Kind
 from harness.errors import UserError
 
@@ -95,6 +98,8 @@ class BtrfsKernel:
     """Tracepoints can be preempted, and a kprobe can be put where they are called."""
     layout: str | None
     """Which of `layouts` describes the structures, where BTF does not."""
+    structures: bytes
+    """BTF of the structures that the programs read; of none where there is a layout."""
 
     @classmethod
     def of(cls, symbols: frozenset[str], btf: Btf, events: Path | None = None) -> BtrfsKernel:
@@ -112,7 +117,8 @@ class BtrfsKernel:
         parameters = btf.parameters(CLEAR_FUNCTION) or ()
         hides = layout.hides_delete if layout else parameters[DELETE_POSITION:][:1] == ("delete",)
         preempts = btf.knows(PREEMPTED_TRACEPOINTS) and KPROBE_PMU.exists() and platform.machine() == "x86_64"
-        return cls(tracepoints, bits, owners, hides, preempts, layout.name if layout else None)
+        structures = excerpt(btf, () if layout else structures_read())
+        return cls(tracepoints, bits, owners, hides, preempts, layout.name if layout else None, structures)
 
 
 def layout_of(symbols: frozenset[str]) -> Layout | None:
@@ -130,9 +136,10 @@ def running_kernel() -> BtrfsKernel:
 @cache
 def running_symbols() -> frozenset[str]:
     """Names of all symbols of the running kernel; of a function also the one it has in the source."""
-    names = {line.split(None, 3)[2] for line in KALLSYMS.read_text().splitlines()}
+    names = set(re.findall(r"^\w+ \S (\S+)", KALLSYMS.read_text(), re.MULTILINE))
     # Compilers add suffixes to functions that they change: foo.isra.0, foo.constprop.0.
-    return frozenset(names | {name.split(".", 1)[0] for name in names})
+    names.update([name.split(".", 1)[0] for name in names if "." in name])
+    return frozenset(names)
 
 
 def _tracepoint(names: tuple[str, ...], symbols: frozenset[str]) -> str:

@@ -107,16 +107,16 @@ class BpfObject:
     def __init__(
         self,
         path: Path,
+        structures: Path,
         *,
         ring: tuple[str, int] | None = None,
         optional: Sequence[str] = (),
-        layout: Path | None = None,
     ) -> None:
         """Open and load `path`.
 
-        `ring` is the name of a ring buffer map and its size in bytes; `optional` are programs to load that
-        are left out otherwise (`SEC("?...")`); `layout` is a file with BTF of the structures that the
-        programs read, in place of the running kernel's.
+        `structures` is a file with BTF of the kernel's structures that the programs read; `ring` is the name
+        of a ring buffer map and its size in bytes; `optional` are programs to load that are left out
+        otherwise (`SEC("?...")`).
         """
         self._library = _load_library()
         _messages.clear()
@@ -124,7 +124,7 @@ class BpfObject:
         self.missed_kprobes = 0
         """How often kprobes, detached by now, were left out while their CPU handled another (from 6.7)."""
         options = _OpenOptions(sz=ctypes.sizeof(_OpenOptions))
-        options.btf_custom_path = os.fsencode(layout) if layout else None
+        options.btf_custom_path = os.fsencode(structures)
         self._object = self._library.bpf_object__open_file(os.fsencode(path), ctypes.byref(options))
         if not self._object:
             raise self._error(f"libbpf cannot open {path}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -14,9 +15,10 @@ from pathlib import Path
 
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["LAYOUTS", "compile_all", "compiled_layout", "compiled_object", "is_cached"]
+__all__ = ["LAYOUTS", "compile_all", "compiled_layout", "compiled_object", "is_cached", "structures_read"]
 
 SOURCE = Path(__file__).with_name("extent_io.bpf.c")
+STRUCTURES = Path(__file__).with_name("kernel_types.bpf.h")
 LAYOUTS = Path(__file__).with_name("layouts")
 """Where structures are kept in kernels whose btrfs has no BTF."""
 # libbpf's name of the machine: the registers of a kprobe are the machine's.
@@ -36,6 +38,13 @@ def compiled_object() -> Path:
 def compiled_layout(name: str) -> Path:
     """Return the compiled `layouts/NAME.c`, whose BTF is what counts. Raises as `compiled_object` does."""
     return _compiled(LAYOUTS / f"{name}.c")
+
+
+def structures_read() -> frozenset[str]:
+    """Return the names of the kernel's structures and types that the program declares."""
+    found = re.findall(r"^struct (\w+) \{|^\} KERNEL (\w+);", STRUCTURES.read_text(), re.MULTILINE)
+    # What follows three underscores tells variants of one structure apart.
+    return frozenset((struct or typedef).split("___")[0] for struct, typedef in found)
 
 
 def compile_all() -> None:

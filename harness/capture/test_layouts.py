@@ -27,6 +27,7 @@ KERNEL = BtrfsKernel(
     hides_delete=True,
     preempts=False,
     layout="btrfs_5_10",
+    structures=b"",
 )
 
 

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.skipif(_missing(), reason="libbpf 1.x is not installed"
 def test_a_refused_object_says_why(tmp_path: Path) -> None:
     (tmp_path / "x.o").write_bytes(b"not an object")
     with pytest.raises(InfrastructureError, match=r"libbpf cannot open .*x\.o: .*; libbpf: "):
-        libbpf.BpfObject(tmp_path / "x.o")
+        libbpf.BpfObject(tmp_path / "x.o", tmp_path / "btf")
 
 
 def test_libbpf_keeps_a_function_that_lives_on(tmp_path: Path) -> None:
     """libbpf prints for anybody in the process: a function that died with its object crashed the doctor."""
     with pytest.raises(InfrastructureError):
-        libbpf.BpfObject(tmp_path / "missing.o")
+        libbpf.BpfObject(tmp_path / "missing.o", tmp_path / "btf")
     gc.collect()
     strangers: list[int] = []
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import random
+import re
 
 import numpy as np
 import pytest
 
+from harness.capture.program import SOURCE
 from harness.capture.records import EVENT_BYTES, NONE, RECORD, Kind, foreign_frees, latest_operation, to_table
+from harness.capture.walk import BATCH
 
 SET, CLEAR, CONVERT, ALLOC, FREE = Kind
 
@@ -85,6 +88,12 @@ def attributed(pids: list[int], entries: list[int]) -> tuple[list[int], list[int
     is_entry[entries] = True
     latest, until = latest_operation(np.array(pids, np.uint32), is_entry)
     return latest.tolist(), until.tolist()
+
+
+def test_batches_are_as_long_as_the_program_reads_them() -> None:
+    define = re.search(r"^#define BATCH (\d+)", SOURCE.read_text(), re.MULTILINE)
+    assert define is not None
+    assert int(define[1]) == BATCH
 
 
 def test_events_belong_to_the_operation_that_their_task_entered_last() -> None:

@@ -17,7 +17,7 @@ from harness.errors import InfrastructureError
 __all__ = ["STATE", "TREE", "TreeWalker"]
 
 # struct batch in extent_io.bpf.c.
-BATCH = 256
+BATCH = 64
 STATE = np.dtype(
     [
         ("ptr", "<u8"),
