@@ -120,7 +120,7 @@ def _replayed(bundle: Bundle, model: type[ExtentIoTree], search: bool) -> Replay
 def _differing_trees(record: ReplayedRecord) -> list[int]:
     """Trees about which anything differs when operations are applied in the order of their allocations."""
     wrong = wrong_operations(record.operations, record.states, record.outcome)
-    _, locks = lock_findings(record.operations, record.outcome, record.bits, record.behaviour)
+    _, locks = _lock_findings(record)
     trees = set(record.operations.tree[np.union1d(wrong, locks)].tolist())
     for number, checkpoint in enumerate(record.checkpoints):
         _, found = compare_checkpoint(number, checkpoint, record.outcome, record.states)
@@ -187,10 +187,14 @@ def _states_check(record: ReplayedRecord, findings: StateFindings) -> Check:
 
 def _locks_check(record: ReplayedRecord) -> Check:
     """Every exclusive set succeeded or failed, at the same offset, as the model says."""
-    compared, wrong = lock_findings(record.operations, record.outcome, record.bits, record.behaviour)
+    compared, wrong = _lock_findings(record)
     met = len(record.outcome.failed_start)
     first = explain_operation(record, int(wrong[0])) if len(wrong) else None
     return Check.of("locks", compared, len(wrong), detail=f"{met} met a held lock", first=first)
+
+
+def _lock_findings(record: ReplayedRecord) -> tuple[int, NDArray[np.int64]]:
+    return lock_findings(record.operations, record.states, record.outcome, record.bits, record.behaviour)
 
 
 def _checkpoints_check(record: ReplayedRecord) -> Check:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.capture.records import Kind
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import Outcome
+from harness.judge.steps import activations
 from reference.extent_state import Behaviour, BitLayout
 
 __all__ = [
@@ -93,7 +94,7 @@ def deferred_frees(states: States, outcome: Outcome) -> int:
 
 
 def lock_findings(
-    operations: Operations, outcome: Outcome, bits: BitLayout, behaviour: Behaviour
+    operations: Operations, states: States, outcome: Outcome, bits: BitLayout, behaviour: Behaviour
 ) -> tuple[int, Index]:
     """Compare success and failure of exclusive sets with what their tasks did next on the same tree.
 
@@ -120,8 +121,9 @@ def lock_findings(
     repeated_later = cleared & _repeats(operations, after, behaviour)
     repetition = np.where(repeated, following, np.where(repeated_later, after, NONE))
     retried = (repetition != NONE) & _refused_for_good(failed, repetition)[repetition]
+    applied = activations(operations, states)
     for row in np.flatnonzero(is_lock & ~failed & ~retried & (repeated | repeated_later)).tolist():
-        retried[row] = _was_held(operations, row, failed, bits)
+        retried[row] = _was_held(operations, applied, row, failed, bits)
     got_exactly = (cleared & (operations.end[following] + np.uint64(1) == failed_start)) | (
         repeated & (operations.start[following] == failed_start)
     )
@@ -176,21 +178,25 @@ def _refused_for_good(failed: NDArray[np.bool_], repetition: Index) -> NDArray[n
     return for_good
 
 
-def _was_held(operations: Operations, row: int, failed: NDArray[np.bool_], bits: BitLayout) -> bool:
-    """Whether the last successful operation on exclusive bits of `row` before it, in its range, locked."""
-    before = slice(0, row)
+def _was_held(
+    operations: Operations, applied: Index, row: int, failed: NDArray[np.bool_], bits: BitLayout
+) -> bool:
+    """Whether the last that was done to exclusive bits in the range of `row` before it was to set them.
+
+    By when operations were `applied`: one that was entered before may have had to wait for a CPU.
+    """
     exclusive = int(operations.bits[row]) & bits.lock_bits
-    kind = operations.kind[before]
-    unlocks = (kind == Kind.CLEAR) & (operations.bits[before] & (exclusive | bits.clear_all_bits) != 0)
-    locks = (kind == Kind.SET) & (operations.bits[before] & exclusive != 0) & ~failed[before]
+    unlocks = (operations.kind == Kind.CLEAR) & (operations.bits & (exclusive | bits.clear_all_bits) != 0)
+    locks = (operations.kind == Kind.SET) & (operations.bits & exclusive != 0) & ~failed
     concerned = (
         (unlocks | locks)
-        & (operations.tree[before] == operations.tree[row])
-        & (operations.start[before] <= operations.end[row])
-        & (operations.end[before] >= operations.start[row])
+        & (applied < applied[row])
+        & (operations.tree == operations.tree[row])
+        & (operations.start <= operations.end[row])
+        & (operations.end >= operations.start[row])
     )
     found = np.flatnonzero(concerned)
-    return len(found) > 0 and bool(locks[found[-1]])
+    return len(found) > 0 and bool(locks[found[np.argmax(applied[found])]])
 
 
 def _clears_prefix(operations: Operations, other: Index) -> NDArray[np.bool_]:

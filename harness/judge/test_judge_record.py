@@ -306,6 +306,22 @@ def test_a_lock_that_the_model_gets_must_not_be_repeated(tmp_path: Path) -> None
     assert verdicts(judged(kernel, tmp_path / "b"))["locks"] is Verdict.FAIL
 
 
+def test_a_lock_that_waits_for_a_cpu_holds_nothing_yet(tmp_path: Path) -> None:
+    """A task enters a lock and is rescheduled; another locks twice, as its read's end gave back the first."""
+    kernel = SimulatedKernel(preemption=0)
+    waits = kernel.task(100, [Operation(Kind.SET, 0, 4 * BLOCK - 1, LOCKED)])
+    next(waits)
+    page = Operation(Kind.SET, BLOCK, 2 * BLOCK - 1, LOCKED)
+    reads = kernel.task(101, [page, page, replace(page, kind=Kind.CLEAR)])
+    while len(kernel.trees.get(page.tree, ())) == 0:
+        next(reads)
+    kernel.run([[], [], [replace(page, kind=Kind.CLEAR)]])
+    for _ in (*reads, *waits):
+        pass
+    kernel.checkpoint("locked")
+    assert set(verdicts(judged(kernel, tmp_path / "b")).values()) == {Verdict.PASS}
+
+
 def continued_lock(rest: int, behaviour: Behaviour) -> SimulatedKernel:
     """One task holds [2, 3] when another asks for [0, 3]: it gets [0, 1], waits, and asks for the rest."""
     kernel = SimulatedKernel(preemption=0, behaviour=behaviour)
