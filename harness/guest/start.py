@@ -40,6 +40,13 @@ CHANNEL = "channel"
 GDB, QMP = "gdb", "qmp"
 """Names of the sockets that QEMU makes there for debugging."""
 
+EMULATED_CPU = "max,la57=off,avx=off,avx2=off,f16c=off,fma=off,vaes=off"
+"""The richest that QEMU emulates, but for two things.
+
+With 57 bits of virtual address, a kernel that was built for 48 takes some wild pointers for good ones when a
+checkpoint follows them, and warns of its own fault (5.10, `copy_from_kernel_nofault_allowed`,
+arch/x86/mm/maccess.c). With AVX2, numpy's argsort is wrong (QEMU 7.2; suites/guests/test_boots.py tries it).
+"""
 _HOST = "/run/iodiff/host"
 _9P = "version=9p2000.L,trans=virtio,access=any,msize=524288"
 DRIVE_MODULES = ("virtio_blk",)
@@ -94,10 +101,7 @@ def _machine(plan: GuestPlan, root: Path) -> list[str]:
 def _qemu_options(plan: GuestPlan) -> list[str]:
     """Return the options for QEMU itself, which go last."""
     exports = [*_export("iodiff", Path("/"), "readonly=on,"), *_export("exchange", plan.exchange)]
-    # QEMU's richest processor has 57 bits of virtual address. A kernel that was built for 48 then takes some
-    # wild pointers for good ones when a checkpoint follows them, and warns of its own fault (5.10,
-    # copy_from_kernel_nofault_allowed, arch/x86/mm/maccess.c).
-    processor = [] if plan.accelerator == "kvm" else ["-cpu", "max,la57=off"]
+    processor = [] if plan.accelerator == "kvm" else ["-cpu", EMULATED_CPU]
     debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
     drives = drive_options(plan.drives)
     return ["--qemu-opts", *exports, *processor, *drives, *(debug if plan.debug else [])]
