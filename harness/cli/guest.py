@@ -43,6 +43,7 @@ def guest(
     from harness.cli.run import work_root
     from harness.guest.accelerator import accelerator
     from harness.guest.drives import DRIVES, SHELL_DRIVES, drive_files
+    from harness.guest.python_image import python_image
     from harness.guest.root import make_root
     from harness.guest.start import GDB, QMP, GuestPlan, shell_command, shell_script
     from harness.run import new_run_id
@@ -56,7 +57,8 @@ def guest(
             exchange = folder / "exchange"
             exchange.mkdir(parents=True)
             drives = SHELL_DRIVES if devices == DRIVES else ()
-            plan = GuestPlan(found, accelerator(found.image), cpus, memory << 20, exchange, True, drives)
+            machine = accelerator(found.image)
+            plan = GuestPlan(found, machine, cpus, memory << 20, exchange, True, drives, python_image())
             root = folder / "root"
             make_root(root, shell_script(plan))
             print(f"booting {found.name} ({found.release}, {plan.accelerator}); writable: {exchange}")

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness.guest.accelerator import Accelerator
 from harness.guest.agreed import GUEST_WORK, MODULES, PORT_NAME
 from harness.guest.drives import drive_options
+from harness.guest.python_image import SERIAL, PythonImage
 from harness.guest.root import SCRIPT, host_folders
 from harness.kernels import Kernel
 
@@ -48,6 +49,8 @@ checkpoint follows them, and warns of its own fault (5.10, `copy_from_kernel_nof
 arch/x86/mm/maccess.c). With AVX2, numpy's argsort is wrong (QEMU 7.2; suites/guests/test_boots.py tries it).
 """
 _HOST = "/run/iodiff/host"
+_MODPROBE = "/run/iodiff/bin/modprobe"
+_PYTHON = "/run/iodiff/python"
 _9P = "version=9p2000.L,trans=virtio,access=any,msize=524288"
 DRIVE_MODULES = ("virtio_blk",)
 """What a kernel needs besides, for virtio drives."""
@@ -67,6 +70,8 @@ class GuestPlan:
     """With sockets for gdb and QMP (drgn), and a kernel that stays after a panic."""
     drives: tuple[int, ...] = ()
     """Sizes of its virtio drives, bytes."""
+    python: PythonImage | None = None
+    """Whence it reads Python, if not from the host."""
 
 
 def command(plan: GuestPlan, root: Path) -> list[str]:
@@ -104,16 +109,28 @@ def _qemu_options(plan: GuestPlan) -> list[str]:
     processor = [] if plan.accelerator == "kvm" else ["-cpu", EMULATED_CPU]
     debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
     drives = drive_options(plan.drives)
-    return ["--qemu-opts", *exports, *processor, *drives, *(debug if plan.debug else [])]
+    python = _python_drive(plan.python) if plan.python else []
+    return ["--qemu-opts", *exports, *processor, *drives, *python, *(debug if plan.debug else [])]
 
 
 def _export(tag: str, folder: Path, mode: str = "") -> list[str]:
     """Return the options that let the guest mount `folder` over 9p."""
-    path = str(folder).replace(",", ",,")
     return [
-        *("-fsdev", f"local,id={tag},path={path},security_model=none,{mode}multidevs=remap"),
+        *("-fsdev", f"local,id={tag},path={_escaped(folder)},security_model=none,{mode}multidevs=remap"),
         *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
     ]
+
+
+def _python_drive(image: PythonImage) -> list[str]:
+    return [
+        *("-drive", f"if=none,id=python,file={_escaped(image.file)},format=raw,readonly=on"),
+        *("-device", f"virtio-blk-pci,drive=python,serial={SERIAL}"),
+    ]
+
+
+def _escaped(path: Path) -> str:
+    """Return a path as a value in QEMU's options."""
+    return str(path).replace(",", ",,")
 
 
 def kernel_options(plan: GuestPlan) -> list[str]:
@@ -153,12 +170,15 @@ def _set_up(plan: GuestPlan) -> list[str]:
         environment["XDG_CACHE_HOME"] = cache
     exchange = shlex.quote(str(plan.exchange))
     return [
-        f"mkdir -p {_HOST} /run/iodiff/bin /run/iodiff/tmp",
+        f"mkdir -p {_HOST} {_PYTHON} /run/iodiff/bin /run/iodiff/tmp",
         # Cached: read page by page and anew each time, a start of Python takes 20 s under emulation.
         f"mount -t 9p -o ro,{_9P},cache=loose iodiff {_HOST}",
         *(f"mount --bind {_HOST}/{d} /{d}" for d in map(shlex.quote, host_folders())),
         f"mount -t 9p -o rw,{_9P} exchange {exchange}",
-        *_module_loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.drives else ())]),
+        *_modprobe(plan.kernel),
+        *_python_mount(plan),
+        # Beside the start of Python, which takes longer; the agent waits for it.
+        _loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.drives else ())]) + " &",
         f"mkdir -p {GUEST_WORK} && mount -t tmpfs -o size=75%,mode=0700 iodiff-work {GUEST_WORK}",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
@@ -175,19 +195,35 @@ def _stall_s(plan: GuestPlan) -> int:
     return int(30 * plan.accelerator.slowness / 2)
 
 
-def _module_loading(kernel: Kernel, modules: Sequence[str]) -> list[str]:
+def _modprobe(kernel: Kernel) -> list[str]:
     """Return how the kernel's modules get found, also when the kernel itself asks for one.
 
     The host need not have a /lib/modules on which anything could be mounted.
     """
     if kernel.modules is None:
         return []
-    wrapper = "/run/iodiff/bin/modprobe"
     text = f'#!/bin/sh\nexec /sbin/modprobe -d {shlex.quote(str(kernel.modules))} "$@"\n'
     return [
-        f"printf %s {shlex.quote(text)} >{wrapper}",
-        f"chmod +x {wrapper}",
-        f"echo {wrapper} >/proc/sys/kernel/modprobe",
-        # Beside the start of Python, which takes longer; the agent waits for it.
-        f"{wrapper} -q -a {' '.join(modules)} &",
+        f"printf %s {shlex.quote(text)} >{_MODPROBE}",
+        f"chmod +x {_MODPROBE}",
+        f"echo {_MODPROBE} >/proc/sys/kernel/modprobe",
+    ]
+
+
+def _loading(kernel: Kernel, modules: Sequence[str]) -> str:
+    return f"{_MODPROBE} -q -a {' '.join(modules)}" if kernel.modules else "true"
+
+
+def _python_mount(plan: GuestPlan) -> list[str]:
+    """Return how Python's own drive gets its places. Without it, there is what the host exports."""
+    if plan.python is None:
+        return []
+    mount = f"mount -t ext4 -o ro /dev/${{d##*/}} {_PYTHON}"
+    return [
+        _loading(plan.kernel, ["virtio_blk", "ext4"]),
+        f'for d in /sys/block/vd*; do [ "$(cat $d/serial)" = {SERIAL} ] && {mount}; done',
+        *(
+            f"[ -d {_PYTHON}/{number} ] && mount --bind {_PYTHON}/{number} {shlex.quote(str(folder))}"
+            for number, folder in enumerate(plan.python.folders)
+        ),
     ]

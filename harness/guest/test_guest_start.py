@@ -14,6 +14,7 @@ import pytest
 from harness.guest import start
 from harness.guest.accelerator import Accelerator
 from harness.guest.drives import serials
+from harness.guest.python_image import SERIAL, PythonImage
 from harness.guest.root import SCRIPT, host_folders, make_root
 from harness.guest.start import GuestPlan, command, script, shell_command, shell_script
 from harness.guest.testing import guest_plan
@@ -91,6 +92,18 @@ def test_the_root_has_a_place_for_everything(tmp_path: Path) -> None:
     assert (tmp_path / "root" / SCRIPT.lstrip("/")).read_text() == "true\n"
     for applet in (tmp_path / "root" / "bin").iterdir():
         assert applet.resolve().name == "busybox"
+
+
+def test_python_is_read_from_its_drive_where_there_is_one(plan: GuestPlan) -> None:
+    image = PythonImage(Path("/cache/a,b.img"), (Path("/usr/lib/python"), Path("/some/venv")))
+    with_image = replace(plan, python=image)
+    assert any("file=/cache/a,,b.img," in word for word in command(with_image, Path("s")))
+    assert SERIAL not in script(plan, "word")
+    bound = [line.split()[-2:] for line in script(with_image, "word").splitlines() if "/python/" in line]
+    assert bound == [
+        ["/run/iodiff/python/0", "/usr/lib/python"],
+        ["/run/iodiff/python/1", "/some/venv"],
+    ]
 
 
 def test_odd_names_survive_the_shell(plan: GuestPlan, tmp_path: Path) -> None:

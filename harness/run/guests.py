@@ -17,6 +17,7 @@ from harness.errors import UserError
 from harness.guest.accelerator import accelerator
 from harness.guest.drives import DRIVES, drives_for
 from harness.guest.machine import Guest
+from harness.guest.python_image import python_image
 from harness.guest.session import GuestSession, SessionPlan
 from harness.guest.start import ROOT, GuestPlan
 from harness.record.interruption import interruptible
@@ -77,6 +78,7 @@ class _Lanes:
         self._workspace = workspace
         self._plan = plan
         self._accelerator = accelerator(rows[0].kernel.image)
+        self._python = python_image()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
@@ -124,7 +126,14 @@ class _Lanes:
         options = self._plan.guests
         drives = drives_for(self._plan.cases) if options.devices == DRIVES else ()
         guest = GuestPlan(
-            row.kernel, self._accelerator, options.cpus, options.memory_bytes, exchange, options.keep, drives
+            row.kernel,
+            self._accelerator,
+            options.cpus,
+            options.memory_bytes,
+            exchange,
+            options.keep,
+            drives,
+            self._python,
         )
         plan = SessionPlan(guest, self._plan.capture, options.boot_deadline_s)
         with GuestSession(plan, self._workspace, self._lock, self._check) as session:

@@ -14,6 +14,7 @@ import pytest
 from harness.cases import Case
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
+from harness.guest.python_image import python_image
 from harness.guest.session import GuestSession, SessionPlan
 from harness.guest.start import GuestPlan
 from harness.judge.verdict import judge_bundle
@@ -46,7 +47,15 @@ def made_session(kernel: Kernel, work: Path, drives: tuple[int, ...] = ()) -> It
     with Workspace.create(work) as workspace:
         exchange = workspace.path("exchange")
         exchange.mkdir()
-        guest = GuestPlan(kernel, accelerator(kernel.image), 2, MEMORY_BYTES, exchange, drives=drives)
+        guest = GuestPlan(
+            kernel,
+            accelerator(kernel.image),
+            2,
+            MEMORY_BYTES,
+            exchange,
+            drives=drives,
+            python=python_image(),
+        )
         plan = SessionPlan(guest, "bpf", setting_up_s=5.0)
         with GuestSession(plan, workspace, threading.Lock(), lambda: None) as session:
             yield session
