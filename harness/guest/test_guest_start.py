@@ -16,7 +16,7 @@ from harness.guest.accelerator import Accelerator
 from harness.guest.drives import serials
 from harness.guest.python_image import SERIAL, PythonImage
 from harness.guest.root import SCRIPT, host_folders, make_root
-from harness.guest.start import GuestPlan, command, script, shell_command, shell_script
+from harness.guest.start import EMULATED_CPU, GuestPlan, command, script, shell_command, shell_script
 from harness.guest.testing import guest_plan
 
 
@@ -36,7 +36,9 @@ def test_the_agent_is_this_python_and_told_the_word(plan: GuestPlan) -> None:
 
 def test_emulation_is_asked_for_where_kvm_does_not_boot(plan: GuestPlan) -> None:
     assert "--disable-kvm" not in command(plan, Path("s"))
-    assert "--disable-kvm" in command(replace(plan, accelerator=Accelerator("tcg")), Path("s"))
+    emulated = command(replace(plan, accelerator=Accelerator("tcg")), Path("s"))
+    assert {"--disable-kvm", "tsc=reliable", EMULATED_CPU} <= set(emulated)
+    assert not {"tsc=reliable", EMULATED_CPU} & set(command(plan, Path("s")))
 
 
 def test_the_guest_writes_to_one_folder_only(plan: GuestPlan) -> None:
