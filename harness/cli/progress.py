@@ -101,7 +101,6 @@ class ConsoleObserver(Observer):
 
     def kept(self, kernel: Kernel, ways_in: Sequence[str]) -> None:
         """See `harness.run.Observer`."""
-        self._show(kernel, "kept")
         for line in (f"{kernel.label}: the guest is kept until Ctrl-C", *ways_in):
             self._console.print(line, soft_wrap=True)
 
