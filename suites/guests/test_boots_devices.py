@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 KERNELS = ("debian:6.12", "debian:sid")
 CASE = find_case("extent_state/raid1")
 DEVICES = ("vda", "vdb")
+UDEVD = "/usr/lib/systemd/systemd-udevd"
 MIB = 1 << 20
 
 
@@ -41,7 +42,10 @@ def session(
 
 
 def test_bcache_mapped_devices_and_drives_work_in_it(session: GuestSession) -> None:
-    """Run in the guest what only a guest's kernel can: a set from set-up to nothing left, and a refusal."""
+    """Run in the guest what only a guest's kernel can: a set from set-up to nothing left, and a refusal.
+
+    Where the host has udev, it registers the set as on any machine, and the waits are for its events.
+    """
     tests = [
         "suites/bcache/test_guest_smoke.py::test_fio_verifies_and_reading_again_hits[writeback]",
         "loopdevs/test_guest_bcache.py::test_without_its_cache_it_is_refused",
@@ -52,7 +56,8 @@ def test_bcache_mapped_devices_and_drives_work_in_it(session: GuestSession) -> N
         *("env", "IODIFF_FORCE_GUEST=1", f"HYPOTHESIS_STORAGE_DIRECTORY={GUEST_WORK}/hypothesis"),
         *(sys.executable, "-m", "pytest", "-q", "-m", "guest", f"--basetemp={GUEST_WORK}/tests", *tests),
     ]
-    done = session.guest().call("run", 620, command=command, timeout_s=600)
+    with_udev = ["sh", "-c", f'[ ! -x {UDEVD} ] || {UDEVD} --daemon; exec "$@"', "sh", *command]
+    done = session.guest().call("run", 620, command=with_udev, timeout_s=600)
     assert done["code"] == 0, done["output"]
     assert f"{len(tests)} passed" in done["output"]
 
