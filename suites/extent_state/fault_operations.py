@@ -160,6 +160,7 @@ _BITS = (
 )
 
 # Going on, searching, releasing.
+_UNCHANGED = "in these bundles no other operation changes its range between two of its allocations"
 _WALKING = (
     Fault(
         "set-stops-after-one",
@@ -199,6 +200,10 @@ _WALKING = (
         "        root = self.anchor.left\n"
         "        self.clear()\n"
         "        self.add_before(root, self.anchor)",
+        survives_on=dict.fromkeys(
+            ("linux_5_10", "linux_6_1"),
+            "trees are empty when they are released: free_log_tree() has cleared the bits of dirty_log_pages",
+        ),
     ),
     Fault(
         "hole-drops-lock",
@@ -207,6 +212,7 @@ _WALKING = (
         "self._searches_again = behaviour.searches_again",
         "self._searches_again = True",
         absent=SEARCHING,
+        survives_on={"linux_7_2": _UNCHANGED},
     ),
     Fault(
         "hole-keeps-lock",
@@ -215,6 +221,7 @@ _WALKING = (
         "self._searches_again = behaviour.searches_again",
         "self._searches_again = False",
         absent=ONE_HOLD,
+        survives_on={"linux_5_10": _UNCHANGED},
     ),
     Fault(
         "trims-in-place",

@@ -12,15 +12,18 @@ import pytest
 from harness.bundle import Bundle
 from harness.capture.records import Kind
 from harness.errors import UserError
-from harness.judge.extent_state import judge_record
+from harness.judge.extent_state import behaviour_of, judge_record
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Verdict
 from reference.extent_state import BitLayout
-from suites.extent_state.faults import CONTENDED, DATA, bundles
+from reference.extent_state.testing import BEHAVIOURS
+from suites.extent_state.faults import CONTENDED, DATA, HOST, bundles, kernels
 from suites.extent_state.recorded import CASES
 
 NAMES = sorted(case.id.removeprefix("extent_state/data-") for case in CASES)
+GUESTS = sorted(path.parent.relative_to(DATA).as_posix() for path in DATA.glob("*/*/bundle.json"))
 MOST_BYTES = 500_000
+MOST_BYTES_OF_GUESTS = 4_000_000
 
 by_name = pytest.mark.parametrize("name", NAMES)
 
@@ -41,23 +44,60 @@ def test_operations_that_contended_for_the_lock_are_put_in_order(name: str) -> N
     assert Verdict.FAIL in {check.verdict for check in alone.checks}
 
 
-@by_name
+def size(bundle: Path) -> int:
+    return sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("name", [*NAMES, *CONTENDED, *GUESTS])
 def test_the_bundle_is_small(name: str) -> None:
-    assert sum(path.stat().st_size for path in (DATA / name).rglob("*") if path.is_file()) < MOST_BYTES
+    assert size(DATA / name) < MOST_BYTES
 
 
-@by_name
-def test_the_bundle_passes_on_all_its_evidence(name: str) -> None:
+def test_those_of_guests_are_small_together() -> None:
+    assert sum(size(DATA / name) for name in GUESTS) < MOST_BYTES_OF_GUESTS
+
+
+def compared_in(name: str) -> dict[str, int]:
+    """Judge a bundle that has to pass on all that it recorded; return how much each check compared."""
     bundle = Bundle.open(DATA / name)
     verdict = judge_bundle(bundle)
     compared = {check.name: check.compared for check in verdict.checks}
     kinds = np.bincount(bundle.table("events.npz")["kind"], minlength=max(Kind) + 1)
     assert verdict.verdict == Verdict.PASS
-    assert compared["events recorded"] == bundle.manifest["capture"]["events"] == kinds.sum() > 10_000
-    assert compared["operations"] == kinds[Kind.SET] + kinds[Kind.CLEAR] + kinds[Kind.CONVERT] > 5_000
-    assert compared["states"] == kinds[Kind.ALLOC] > 5_000
-    assert compared["locks"] > 1_000
+    assert compared["events recorded"] == bundle.manifest["capture"]["events"] == kinds.sum()
+    assert compared["operations"] == kinds[Kind.SET] + kinds[Kind.CLEAR] + kinds[Kind.CONVERT]
+    assert compared["states"] == kinds[Kind.ALLOC]
     assert compared["checkpoints"] >= sum(entry["live_states"] for entry in bundle.json("checkpoints.json"))
+    return compared
+
+
+@by_name
+def test_the_bundle_passes_on_all_its_evidence(name: str) -> None:
+    compared = compared_in(name)
+    assert compared["events recorded"] > 10_000
+    assert compared["operations"] > 5_000
+    assert compared["states"] > 5_000
+    assert compared["locks"] > 1_000
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_the_bundle_of_a_guest_passes_on_all_its_evidence(name: str) -> None:
+    compared = compared_in(name)
+    assert compared["events recorded"] > 10_000
+    assert compared["operations"] > 3_000
+    assert compared["states"] > 3_000
+    assert compared["locks"] > 500
+
+
+@pytest.mark.parametrize("kernel", kernels())
+def test_a_folder_holds_what_one_kernel_recorded(kernel: str) -> None:
+    recorded = {bundle.manifest["kernel"]["source"].replace(":", "-") for bundle in bundles(kernel)}
+    assert recorded == ({kernel} if kernel != HOST else {"host"})
+
+
+def test_every_behaviour_that_the_model_knows_was_recorded() -> None:
+    recorded = {behaviour_of(bundles(kernel)[0].manifest["capture"]) for kernel in kernels()}
+    assert recorded == set(BEHAVIOURS)
 
 
 def test_together_they_hold_what_the_tree_has_rules_for() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,13 +38,23 @@ def rows_of(kernel: str) -> list[str]:
     return [line for line in section.splitlines() if line.startswith("| ")][1:]
 
 
+def named(documented: str, among: Sequence[Bundle]) -> Sequence[Bundle]:
+    """Return the bundle in which a row says that a comparison caught the fault; all if it names none.
+
+    One bundle is enough to hold "caught" to the truth. "Not caught" and "breaks down" are said of all.
+    """
+    by = documented.split(" | ")[2]
+    return [bundle for bundle in among if by.endswith(f" in {bundle.path.name}")] or among
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 @pytest.mark.parametrize("kernel", kernels())
 def test_the_fault_is_caught_as_documented(kernel: str, fault: Fault) -> None:
     among = bundles(kernel)
-    found = catch(mutant(fault), among)
+    documented = [line for line in rows_of(kernel) if line.startswith(f"| {fault.name} |")]
+    found = catch(mutant(fault), named(documented[0], among) if documented else among)
     assert (found is None) == escapes(fault, among), found
-    assert row(fault, found, among) in rows_of(kernel), (
+    assert documented == [row(fault, found, among)], (
         "run python -m suites.extent_state.faults and put its tables into docs/faults.md"
     )
 
