@@ -55,6 +55,7 @@ class BpfCapture(DrainedCapture):
         self._trees: dict[int, tuple[int, int, int]] = {}
         self._checkpoints: list[Checkpoint] = []
         self._draining = threading.Lock()
+        self._latest_s = time.monotonic()
         super().__init__(scratch, features)
 
     def _start(self, made: ExitStack) -> None:
@@ -94,10 +95,10 @@ class BpfCapture(DrainedCapture):
         reason = "never quiet"
         while time.monotonic() < deadline:
             position = self._ring.produced()
-            time.sleep(QUIET_S)
-            if self._ring.produced() != position:
-                continue
             self._drain()
+            time.sleep(max(0.0, self._latest_s + QUIET_S - time.monotonic()))
+            if not self._ring.produced() == self._ring.consumed() == position:
+                continue
             try:
                 trees = self._read_trees()
             except InfrastructureError as error:
@@ -139,6 +140,7 @@ class BpfCapture(DrainedCapture):
         with self._draining:
             chunk = self._ring.drain(self._raw)
             if chunk is not None:
+                self._latest_s = time.monotonic()
                 self._remember_trees(np.frombuffer(chunk, RECORD))
 
     def _remember_trees(self, records: NDArray[Any]) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 KERNELS = ("debian:6.12", "debian:sid")
 CASE = find_case("extent_state/raid1")
 DEVICES = ("vda", "vdb")
+PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 UDEVD = "/usr/lib/systemd/systemd-udevd"
 MIB = 1 << 20
 
@@ -34,6 +37,9 @@ def session(
 ) -> Iterator[GuestSession]:
     """Return a session of each kernel, whose guest, with drives, the tests share."""
     kernel = fetched(request.param)
+    missing = [tool for tool in ("make-bcache", "dmsetup") if not shutil.which(tool, path=PATH)]
+    if missing and os.environ.get("IODIFF_FORCE_BOOTS") != "1":
+        pytest.skip(f"boots: {', '.join(missing)} not installed (bcache-tools, dmsetup)")
     compile_all()
     folder = tmp_path_factory.mktemp("session")
     with made_session(kernel, folder / "work", drives_for([CASE])) as made:
