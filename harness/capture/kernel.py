@@ -49,6 +49,8 @@ PREEMPTED_TRACEPOINTS = "class_srcu_fast_notrace_t"
 """A tracepoint is guarded by this in place of disabled preemption (include/linux/tracepoint.h, 7.2)."""
 KPROBE_PMU = Path("/sys/bus/event_source/devices/kprobe")
 
+OF_OTHERS = ("EXTENT_BUFFER_", "EXTENT_FLAG_")
+"""What begins as the bits of an extent_state do: flags of extent_buffer (extent_io.h) and extent_map."""
 # What fs/btrfs/extent-io-tree.h defines but no event prints, in kernels whose bits are no enumerators.
 ADD_INODE_BYTES = 1 << 15
 """5.11 to 6.1, in the kernels that have btrfs_update_inode_bytes()."""
@@ -109,7 +111,7 @@ class BtrfsKernel:
         """
         tracepoints = {kind: _tracepoint(names, symbols) for kind, names in TRACEPOINTS.items()}
         layout = None if btf.members("extent_io_tree") else _layout(symbols)
-        bits, owners = btf.enumerators(("EXTENT_",)), btf.enumerators(("IO_TREE_",))
+        bits, owners = _bits(btf), btf.enumerators(("IO_TREE_",))
         if "EXTENT_LOCKED" not in bits or "IO_TREE_INODE_IO" not in owners:
             printed = read_format(events or find_events(), tracepoints[Kind.SET]).values
             owners = owners or _printed_owners(printed["owner"])
@@ -150,6 +152,11 @@ def _tracepoint(names: tuple[str, ...], symbols: frozenset[str]) -> str:
             f"this kernel has no tracepoint btrfs:{names[0]}: modprobe btrfs, or use a kernel with btrfs"
         )
     return found
+
+
+def _bits(btf: Btf) -> dict[str, int]:
+    named = btf.enumerators(("EXTENT_",))
+    return {name: value for name, value in named.items() if not name.startswith(OF_OTHERS)}
 
 
 def _layout(symbols: frozenset[str]) -> Layout:

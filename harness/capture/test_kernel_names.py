@@ -64,6 +64,13 @@ def test_a_kernel_that_says_everything_in_btf(tmp_path: Path) -> None:
     assert len(attached) == len(Kind)
 
 
+def test_flags_of_other_things_are_no_bits_of_a_state(tmp_path: Path) -> None:
+    """A report called EXTENT_BUFFER_STALE a state bit that some kernels lack."""
+    blob = described()
+    blob.enum({"EXTENT_FLAG_PINNED": 1, "EXTENT_BUFFER_STALE": 3})
+    assert BtrfsKernel.of(NEW, btf_of(tmp_path, blob)).bits == BITS
+
+
 def test_tracepoints_by_their_older_names(tmp_path: Path) -> None:
     kernel = BtrfsKernel.of(OLD, btf_of(tmp_path, described()))
     assert kernel.tracepoints[Kind.ALLOC] == "alloc_extent_state"
