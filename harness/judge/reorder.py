@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bundle import Table
+from harness.capture.records import Kind
 from harness.judge.findings import given_back, repeated_sets
 from harness.judge.operations import NONE, Operations, States
 from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeFactory, TreeReplay
@@ -274,9 +275,9 @@ class _Search:
         That depends on the shape of the kernel's tree (insert_state), so on the order of everything before,
         even of operations that do not touch. Where that order was open, either neighbour may survive.
         """
-        operation, start = row[1], row[4]
-        if not (self._is_open and len(tree.erased) == 1 and tree.supply):
-            return
+        kind, operation, start = row[0], row[1], row[4]
+        if kind == Kind.CLEAR or not (self._is_open and len(tree.erased) == 1 and tree.supply):
+            return  # nothing was inserted
         erased, survivor = tree.erased[0], tree.search(start)
         if self._free_operation[erased] != operation == self._free_operation[survivor.ident]:
             tree.erased[0], survivor.ident = survivor.ident, erased

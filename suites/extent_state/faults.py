@@ -47,7 +47,7 @@ __all__ = [
 DATA = Path(__file__).resolve().parents[1] / "data"
 """The recorded bundles: those of 6.18, and a folder with those of each other kernel."""
 HOST = "6.18"
-CONTENDED = ("overtaken", "interrupted", "resumed")
+CONTENDED = ("overtaken", "interrupted", "resumed", "debian-6.1/overtaken")
 """Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
 _PACKAGE = "reference.extent_state"
