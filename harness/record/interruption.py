@@ -55,14 +55,21 @@ def interruptions_held() -> Iterator[None]:
     before = {number: signal.signal(number, _gate.handle) for number in heeded}
     try:
         yield
-    except Exception:
+    except Exception as error:
         # A terminal's Ctrl-C reaches the tools as well: then it is the reason, not the tool that died of it.
-        _gate.check()
+        # But what goes wrong after it, when things are undone, has to be told.
+        if not _came_after_interruption(error):
+            _gate.check()
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     _gate.check()
+
+
+def _came_after_interruption(error: BaseException) -> bool:
+    before = error.__cause__ or error.__context__
+    return before is not None and (isinstance(before, Interrupted) or _came_after_interruption(before))
 
 
 @contextmanager

@@ -77,6 +77,21 @@ def test_what_failed_because_of_the_signal_is_not_the_reason() -> None:
         run()
 
 
+def test_what_fails_in_the_undoing_is_told() -> None:
+    """A run said that everything was gone, and had left a mount behind."""
+
+    @interruptions_held()
+    def run() -> None:
+        try:
+            with interruptible():
+                send(signal.SIGTERM)
+        finally:
+            raise ValueError("left behind") from None
+
+    with pytest.raises(ValueError, match="left behind"):
+        run()
+
+
 def test_without_a_signal_errors_are_errors_and_handlers_come_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with pytest.raises(OSError, match="broken"), interruptions_held(), interruptible():

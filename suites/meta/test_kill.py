@@ -103,7 +103,7 @@ def test_asked_to_stop_in_a_case(tmp_path: Path, number: signal.Signals, part: i
     # A terminal sends its Ctrl-C to all processes of the group, tools included.
     os.killpg(run.process.pid, number)
     code, errors = run.end()
-    assert code == 128 + number
+    assert code == 128 + number, errors
     assert (
         errors == f"iodiff: interrupted by {number.name}: what was made is gone, what was finished is kept\n"
     )
