@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from enum import IntFlag
 from pathlib import Path
 
+from harness.record.interruption import let_in, uninterruptible
+
 __all__ = [
     "DIRECT_ALIGNMENT",
     "SCATTERED_BYTES",
@@ -226,15 +228,21 @@ def scrub(mount: Path, device_id: int) -> dict[str, int]:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    fd = -1
     try:
+        # A signal that struck as the call returned would leave a descriptor that nobody knows, and the file
+        # system busy.
+        with uninterruptible():
+            fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
+        let_in()
         yield fd
     except OSError as error:
         # Calls on a descriptor do not know the name.
         error.filename = error.filename or str(path)
         raise
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 @contextmanager

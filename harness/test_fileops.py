@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import fileops
 from harness.fileops import DataMismatchError, FallocateMode
+from harness.record.interruption import Interrupted, interruptible, interruptions_held
 
 BLOCK = 4096
 
@@ -147,3 +151,28 @@ def test_a_new_file_cannot_lose_its_copy_on_write_twice(file: Path) -> None:
     with pytest.raises(FileExistsError):
         fileops.set_nodatacow(file)
     assert file.stat().st_size == 8 * BLOCK
+
+
+def test_a_signal_during_an_open_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it left kept the file system busy, and the run could not clear up."""
+    opened: list[int] = []
+    real = os.open
+
+    def interrupted(*arguments: Any) -> int:
+        opened.append(real(*arguments))
+        os.kill(os.getpid(), signal.SIGTERM)
+        return opened[0]
+
+    @interruptions_held()
+    @interruptible()
+    def run() -> None:
+        with fileops._opened(tmp_path / "file", os.O_RDWR | os.O_CREAT):
+            pytest.fail("the signal was lost")
+
+    monkeypatch.setattr("os.open", interrupted)
+    with pytest.raises(Interrupted):
+        run()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "interruptible", "interruptions_held"]
+__all__ = ["Interrupted", "interruptible", "interruptions_held", "let_in", "uninterruptible"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -81,3 +81,22 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         _gate.open = False
+
+
+@contextmanager
+def uninterruptible() -> Iterator[None]:
+    """Hold signals back for a step whose result has to be noted, in a place that is interruptible else.
+
+    One that comes meanwhile breaks in at the next `let_in`.
+    """
+    was_open, _gate.open = _gate.open, False
+    try:
+        yield
+    finally:
+        _gate.open = was_open
+
+
+def let_in() -> None:
+    """Let a signal break in that came while it was held back, if this place is interruptible."""
+    if _gate.open:
+        _gate.check()
