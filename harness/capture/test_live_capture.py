@@ -166,7 +166,12 @@ def test_a_checkpoint_asks_for_every_task_at_work(
     workspace: Workspace, filesystem: BtrfsFilesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: set[int] = set()
-    monkeypatch.setattr(extent_io, "may_be_busy", lambda tasks: asked.update(tasks) or True)
+
+    def busy(tasks: tuple[int, ...]) -> bool:
+        asked.update(tasks)
+        return True
+
+    monkeypatch.setattr(extent_io, "may_be_busy", busy)
     capture = bpf_capture(workspace, filesystem)
     filesystem.mount()
     tasks = in_tasks([filesystem.mountpoint] * 2)
