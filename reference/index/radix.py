@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
 from reference.index.radix_invariants import validate_radix_tree
 from reference.index.radix_nodes import (
@@ -21,6 +20,7 @@ from reference.index.radix_nodes import (
     RadixTreeNode,
 )
 from reference.index.work import Memory, Work, countable
+from reference.rbtree import U64_MAX, Extent
 
 __all__ = ["RadixTree"]
 
@@ -143,10 +143,9 @@ class RadixTree(ExtentIndex[E]):
         if self.rnode is None:
             return found
         max_index = HEIGHT_TO_MAXINDEX[self.height]
+        # Behind the last index of all, the kernel's wraps to 0 and it stops.
         while len(found) < count and offset <= max_index:
             offset = self._lookup(found, offset, count)
-            if offset == 0:
-                break  # Wrapped round after the last index.
         return found
 
     def _lookup(self, results: list[E], index: int, max_items: int) -> int:
@@ -179,7 +178,7 @@ class RadixTree(ExtentIndex[E]):
             results.append(node.slots[slot])
             if len(results) == max_items:
                 self.work.slots += slot + 1 - (index & RADIX_TREE_MAP_MASK)
-                return (index & ~RADIX_TREE_MAP_MASK) + slot + 1 & U64_MAX
+                return (index & ~RADIX_TREE_MAP_MASK) + slot + 1
             ahead &= ahead - 1
         self.work.slots += _slots_to_the_end(0, first)
         return _after_node(index, 0)
@@ -280,9 +279,9 @@ def _descending(used: int) -> Iterator[int]:
 
 
 def _after_node(index: int, shift: int) -> int:
-    """Return the first index behind the node that has `index` and slots of 1 << `shift`; 0 at the end."""
+    """Return the first index behind the node that has `index` and slots of 1 << `shift`."""
     shift += RADIX_TREE_MAP_SHIFT
-    return (index >> shift) + 1 << shift & U64_MAX
+    return (index >> shift) + 1 << shift
 
 
 def _slots_to_the_end(shift: int, first: int) -> int:
