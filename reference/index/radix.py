@@ -243,10 +243,17 @@ class RadixTree(ExtentIndex[E]):
         self.rnode = None
 
     def _shrink(self) -> None:
-        """Lower the tree while its top node has nothing but its first slot (`radix_tree_shrink`)."""
+        """Lower the tree while its top node has nothing but its first slot (`radix_tree_shrink`).
+
+        The freed node is emptied at once, under the eyes of readers without a lock; since 2.6.26 only when
+        none can have it any more (643b52b9c0b4, "radix-tree: fix small lockless radix-tree bug").
+        """
         while self.height > 0 and self.rnode.used == 1:
-            self.rnode = self.rnode.slots[0]
+            freed = self.rnode
+            self.rnode = freed.slots[0]
             self.height -= 1
+            freed.slots[0] = None
+            freed.used = 0
             self.work.frees += 1
 
     def memory(self) -> Memory:
