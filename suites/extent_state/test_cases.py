@@ -15,8 +15,9 @@ from harness.cli.selection import GROUPS
 from harness.fileops import DataMismatchError
 from harness.fio import FioResult
 from harness.fiojob import FioJob
+from reference.fsx import ByteFile, Operation
 from suites.extent_state import CASES
-from suites.extent_state.support import TrackedFile
+from suites.extent_state.support import BLOCK, TrackedFile
 
 PROFILES = {"single": 1, "dup": 1, "raid0": 2, "raid1": 2, "raid1c3": 3, "raid5": 2, "raid10": 2}
 """Least number of devices that mkfs.btrfs asks for."""
@@ -31,6 +32,7 @@ class RecordingExperiment:
         self.rng = random.Random(f"{seed}/{case.id}")
         self.asked: list[str] = []
         self.checkpoints: list[str] = []
+        self.file = ByteFile(BLOCK)
 
     def fio(self, job: FioJob) -> FioResult:
         self.asked.append(job.render())
@@ -41,8 +43,10 @@ class RecordingExperiment:
         return "devid 1\nNo balance found\n"
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
-        assert all(isinstance(a, str | int | Path) for a in arguments), "the log of steps is JSON"
+        assert all(isinstance(a, str | int | Path | Operation) for a in arguments), "the log tells all"
         self.asked.append(f"{name} {arguments}")
+        if arguments and isinstance(arguments[0], Operation):
+            return self.file.execute(arguments[0])
         return {"errors": 0, "bytes": 0} if name == "scrub" else None
 
     def checkpoint(self, name: str) -> None:
