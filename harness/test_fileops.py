@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,24 @@ def test_a_signal_during_an_open_leaves_no_descriptor(
         run()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened[0])
+
+
+def test_ranges_are_copied_up_to_the_end_that_there_was(file: Path, tmp_path: Path) -> None:
+    fileops.write(file, 0, 8 * BLOCK, seed=10)
+    fileops.copy_range(file, file, 7 * BLOCK + 1, 2 * BLOCK, 8 * BLOCK + 5)
+    data = file.read_bytes()
+    assert data == pattern(10, 8 * BLOCK) + bytes(5) + pattern(10, 8 * BLOCK)[7 * BLOCK + 1 :]
+    fileops.copy_range(file, tmp_path / "other", 10, 20, 0)
+    assert (tmp_path / "other").read_bytes() == data[10:30]
+
+
+@pytest.mark.parametrize("read", [fileops.read, fileops.map_read])
+def test_reads_give_their_range(file: Path, read: Callable[[Path, int, int], bytes]) -> None:
+    fileops.write(file, 0, 8 * BLOCK, seed=11)
+    assert read(file, BLOCK - 5, 20) == pattern(11, 8 * BLOCK)[BLOCK - 5 : BLOCK + 15]
+
+
+def test_reads_end_with_the_file(file: Path) -> None:
+    assert fileops.read(file, 8 * BLOCK - 3, 10) == b"\xff" * 3
+    with pytest.raises(ValueError, match="greater than file size"):
+        fileops.map_read(file, 8 * BLOCK - 3, 4)

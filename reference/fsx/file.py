@@ -129,8 +129,9 @@ class ByteFile:
 
     def _dedupe(self, operation: Operation) -> Answer:
         _, offset, length, to, _ = operation
-        if max(offset, to) + length > len(self.data) or not self._aligned(offset, length, to):
+        if max(offset, to) + length > len(self.data) or not self._aligned(offset, to):
             return errno.EINVAL
+        length -= length % self.block
         if abs(offset - to) < length:
             return errno.EINVAL
         same = self.data[offset : offset + length] == self.data[to : to + length]

@@ -46,7 +46,7 @@ class Kind(StrEnum):
     CLONE = "clone"
     """FICLONERANGE from `offset` to `to`: whole blocks, but for the end of a file that becomes its end."""
     DEDUPE = "dedupe"
-    """FIDEDUPERANGE of `offset` and `to`: EBADE if the ranges differ. Whole blocks."""
+    """FIDEDUPERANGE of `offset` and `to`: EBADE if they differ. The kernel looks at whole blocks only."""
     COPY = "copy"
     """copy_file_range(2) from `offset` to `to`; less where the file ends."""
     FSYNC = "fsync"

@@ -105,11 +105,13 @@ def test_mapped_writes_stay_inside() -> None:
         (Operation(Kind.DIRECT_READ, 8, 8), b"ij"),
         (Operation(Kind.MAP_READ, 8, 2), b"ij"),
         (Operation(Kind.DEDUPE, 0, 4, 4), 0),
+        (Operation(Kind.DEDUPE, 0, 5, 4), 0),
+        (Operation(Kind.DEDUPE, 4, 3, 0), 0),
     ],
     ids=str,
 )
 def test_answers(operation: Operation, answer: Answer) -> None:
-    file = file_of(b"abcdefghij" if operation.kind is not Kind.DEDUPE else b"abcdabcd")
+    file = file_of(b"abcdefghij" if operation.kind is not Kind.DEDUPE else b"abcdabcdx")
     before = bytes(file.data)
     assert file.execute(operation) == answer
     assert file.data == before
