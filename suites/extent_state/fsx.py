@@ -26,7 +26,7 @@ from reference.fsx import (
 )
 from suites.extent_state.support import AUTO, BLOCK, KIB, MIB, QUICK, STRESS, case
 
-__all__ = ["CASES", "random_operations"]
+__all__ = ["CASES", "CHANGING", "random_operations"]
 
 SMALL = Mix(max_size=MIB, max_length=64 * KIB, block=BLOCK)
 LARGE = replace(
@@ -47,6 +47,16 @@ MOVING = replace(
         Kind.FSYNC: 1,
     },
 )
+CHANGING = replace(
+    SMALL,
+    max_size=2 * MIB,
+    weights={
+        **dict.fromkeys((Kind.WRITE, Kind.DIRECT_WRITE, Kind.MAP_WRITE, Kind.TRUNCATE, Kind.CLONE), 2),
+        **dict.fromkeys((Kind.PUNCH_HOLE, Kind.ZERO_RANGE, Kind.ALLOCATE, Kind.RESERVE), 2),
+        Kind.FSYNC: 1,
+    },
+)
+"""For small records: nothing that leaves the states alone, or makes many operations of one."""
 SHOWN = 12
 """A sequence of up to so many operations is told in full in the verdict; all are in the log of steps."""
 EXECUTED = 60_000
