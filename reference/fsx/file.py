@@ -51,6 +51,12 @@ class ByteFile:
         """Do it, and return the bytes read, 0 or an errno."""
         return self._functions[operation.kind](operation)
 
+    def store(self, offset: int, data: bytes | bytearray) -> None:
+        """Put `data` at `offset`, after a hole if that is beyond the end."""
+        if offset > len(self.data):
+            self._extend(offset)
+        self.data[offset : offset + len(data)] = data
+
     def _nothing(self, _operation: Operation) -> Answer:
         return 0
 
@@ -66,7 +72,7 @@ class ByteFile:
 
     def _write(self, operation: Operation) -> Answer:
         _, offset, length, _, seed = operation
-        self._store(offset, pattern(seed, length))
+        self.store(offset, pattern(seed, length))
         return 0
 
     def _direct_write(self, operation: Operation) -> Answer:
@@ -86,7 +92,7 @@ class ByteFile:
         return 0
 
     def _zero_range(self, operation: Operation) -> Answer:
-        self._store(operation.offset, bytes(operation.length))
+        self.store(operation.offset, bytes(operation.length))
         return 0
 
     def _zero_within(self, operation: Operation) -> Answer:
@@ -124,7 +130,7 @@ class ByteFile:
             end += -end % self.block
         if offset < to + (end - offset) and to < end:
             return errno.EINVAL
-        self._store(to, self.data[offset : offset + length])
+        self.store(to, self.data[offset : offset + length])
         return 0
 
     def _dedupe(self, operation: Operation) -> Answer:
@@ -144,13 +150,8 @@ class ByteFile:
         if offset < to + length and to < offset + length:
             return errno.EINVAL
         if length:
-            self._store(to, self.data[offset : offset + length])
+            self.store(to, self.data[offset : offset + length])
         return 0
-
-    def _store(self, offset: int, data: bytes | bytearray) -> None:
-        if offset > len(self.data):
-            self._extend(offset)
-        self.data[offset : offset + len(data)] = data
 
     def _extend(self, size: int) -> None:
         if (missing := size - len(self.data)) > 0:
