@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from harness.realfile import RealFile
 from reference.fsx import ByteFile, Kind, Mix, Operation, check, generate
+from reference.fsx.testing import edges
 
 BLOCK = 4096
 MEMORY = Path("/dev/shm")
@@ -82,6 +83,15 @@ def test_the_model_answers_as_the_kernel_does(
 ) -> None:
     mismatch = check(new(path), ByteFile(BLOCK), data.draw(operations(supported)))
     assert mismatch is None, mismatch.operations
+
+
+def test_the_model_refuses_at_the_edges_what_the_kernel_refuses(
+    path: Path, supported: frozenset[Kind]
+) -> None:
+    sequences = [sequence for sequence in edges(BLOCK) if sequence[-1].kind in supported]
+    assert len(sequences) > 100
+    for sequence in sequences:
+        assert (mismatch := check(new(path), ByteFile(BLOCK), sequence)) is None, str(mismatch)
 
 
 @pytest.mark.parametrize("seed", range(3))

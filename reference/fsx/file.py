@@ -124,20 +124,20 @@ class ByteFile:
         size, end = len(self.data), offset + length
         if end > size or not self._aligned(offset, to):
             return errno.EINVAL
-        if not self._aligned(length):
-            if end < size or to + length < size:
-                return errno.EINVAL
-            end += -end % self.block
-        if offset < to + (end - offset) and to < end:
+        if not self._aligned(length) and (end < size or to + length < size):
+            return errno.EINVAL
+        if abs(offset - to) < length:
             return errno.EINVAL
         self.store(to, self.data[offset : offset + length])
         return 0
 
     def _dedupe(self, operation: Operation) -> Answer:
         _, offset, length, to, _ = operation
-        if max(offset, to) + length > len(self.data) or not self._aligned(offset, to):
+        size = len(self.data)
+        if max(offset, to) + length > size or not self._aligned(offset, to):
             return errno.EINVAL
-        length -= length % self.block
+        if min(offset, to) + length < size:
+            length -= length % self.block
         if abs(offset - to) < length:
             return errno.EINVAL
         same = self.data[offset : offset + length] == self.data[to : to + length]
