@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
@@ -18,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.realfile import RealFile
+from harness.record.interruption import Interrupted, interruptible, interruptions_held
 from reference.fsx import ByteFile, Kind, Mix, Operation, check, generate
 from reference.fsx.testing import edges
 
@@ -175,3 +178,24 @@ def test_remounting_is_left_to_whoever_can(path: Path) -> None:
     file.create()
     assert file.execute(Operation(Kind.REMOUNT)) == 0
     assert asked == ["remount"]
+
+
+def test_a_signal_waits_for_the_end_of_an_operation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it struck as a file was opened or closed, the file system stayed busy."""
+    ended = []
+
+    def fsync(path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended.append(path)
+
+    @interruptions_held()
+    @interruptible()
+    def run() -> None:
+        file.execute(Operation(Kind.FSYNC))
+        pytest.fail("the signal was lost")
+
+    file = new(path)
+    monkeypatch.setattr("harness.fileops.fsync", fsync)
+    with pytest.raises(Interrupted):
+        run()
+    assert ended == [path]
