@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from math import comb
 
 import pytest
@@ -15,6 +14,7 @@ from reference.machine import (
     Deadlock,
     Exploration,
     Finding,
+    Found,
     Machine,
     Scenario,
     Steps,
@@ -24,7 +24,7 @@ from reference.machine import (
     replay,
     shrink,
 )
-from reference.machine.testing import CLASSICS, Classic, Mutex, peterson
+from reference.machine.testing import CLASSICS, Classic, Mutex, brute_force, peterson
 
 each_classic = pytest.mark.parametrize("classic", CLASSICS, ids=lambda classic: classic.name)
 finite = pytest.mark.parametrize(
@@ -57,32 +57,6 @@ def test_exploring_finds_nothing_where_it_is_mended(classic: Classic) -> None:
     assert result.found == []
     assert result.complete
     assert result.states > result.executions > 0
-
-
-def brute_force(scenario: Scenario) -> tuple[int, Counter[str], dict[str, tuple[int, int]]]:
-    """Run every schedule: how many there are, how many end in what, and the least cost of each finding."""
-    schedules, endings, costs = 0, Counter[str](), dict[str, tuple[int, int]]()
-    waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        schedule = waiting.pop()
-        machine, last, preemptions, ending = Machine(), "", 0, "fine"
-        scenario(machine)
-        try:
-            for name in schedule:
-                preemptions += last != name and last in machine.choices()
-                machine.step(name)
-                last = name if name in machine.tasks else last
-            choices = machine.choices()
-            if choices:
-                waiting += [(*schedule, name) for name in choices]
-                continue
-            machine.finish()
-        except Finding as finding:
-            ending = str(finding)
-            costs[ending] = min(costs.get(ending, (99, 99)), (preemptions, len(schedule)))
-        schedules += 1
-        endings[ending] += 1
-    return schedules, endings, costs
 
 
 @finite
@@ -198,6 +172,14 @@ def test_a_bound_on_preemptions_finds_what_so_many_are_enough_for(classic: Class
             name for name, (preemptions, _) in costs.items() if preemptions <= bound
         }
         assert not result.complete
+
+
+def test_of_two_schedules_for_one_finding_the_cheaper_is_kept() -> None:
+    result = Exploration()
+    for schedule, preemptions in (("ABAB", 2), ("ABBB", 1), ("AABB", 1), ("AAB", 2)):
+        result.add(Found(Deadlock("the same"), tuple(schedule), preemptions))
+    result.add(Found(Deadlock("another"), ("A",), 0))
+    assert [found.schedule for found in result.found] == [tuple("ABBB"), ("A",)]
 
 
 def test_too_many_states_make_it_incomplete() -> None:
