@@ -213,8 +213,11 @@ def a_write_meets_its_page_locked(machine: Machine) -> None:
         note(f"EXTENT_LOCKED set on {start}-{end}")
         lock.write_unlock_irq()
 
-    def lock_extent(start: int, end: int, mode: str) -> Steps[None]:
+    def _may_sleep(start: int, end: int) -> Steps[None]:
         yield from set_extent_bit(start, end)
+
+    def lock_extent(start: int, end: int, mode: str) -> Steps[None]:
+        yield from _may_sleep(start, end)
         if mode == "sleep":
             yield from queue.prepare_to_wait().schedule(until=lambda: True)
 

@@ -29,7 +29,7 @@ from reference.machine import (
     Warned,
 )
 
-__all__ = ["CLASSICS", "Classic", "Mutex", "brute_force", "peterson", "two"]
+__all__ = ["CLASSICS", "Classic", "Mutex", "brute_force", "lock_page", "page_users", "peterson", "two"]
 
 
 class Classic(NamedTuple):
@@ -124,6 +124,7 @@ def lock_page_wrongly(page: _Page) -> Steps[None]:
 
 
 def lock_page(page: _Page) -> Steps[None]:
+    """Queue, then test, then sleep."""
     while page.locked:
         waiter = page.wq.prepare_to_wait()
         yield PREEMPT
@@ -139,15 +140,19 @@ def unlock_page(page: _Page) -> Steps[None]:
     page.wq.wake_up()
 
 
-def _two_lock_a_page(lock_page: Callable[[_Page], Steps[None]]) -> Scenario:
+def page_users(lock_page: Callable[[_Page], Steps[None]], tasks: int = 2, times: int = 1) -> Scenario:
+    """Return a scenario in which `tasks` tasks lock and unlock one page, `times` times each."""
+
     def user(page: _Page) -> Steps[None]:
-        yield from lock_page(page)
-        yield PREEMPT
-        yield from unlock_page(page)
+        for _ in range(times):
+            yield from lock_page(page)
+            yield PREEMPT
+            yield from unlock_page(page)
 
     def scenario(machine: Machine) -> None:
         page = _Page()
-        two(lambda _: user(page), machine)
+        for index in range(tasks):
+            machine.task("ABCDEFGH"[index], user(page))
 
     return scenario
 
@@ -332,8 +337,8 @@ CLASSICS = [
     ),
     Classic(
         "sleep after test",
-        _two_lock_a_page(lock_page_wrongly),
-        _two_lock_a_page(lock_page),
+        page_users(lock_page_wrongly),
+        page_users(lock_page),
         LostWakeUp,
         r"[AB] sleeps in schedule\(\) on page->wq, though what it waits for has come",
     ),
