@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A small deterministic kernel in which modelled code runs as steps: see docs/concurrency.md.
+
+A modelled function that can sleep or be preempted is a generator of type `Steps[T]`, called with `yield
+from`. It stops at `PREEMPT` (others may run here), where it takes a lock, and where it sleeps. Between two
+stops it is atomic, so put a stop before each access to what others can change without holding a lock of
+yours. What holds a spinlock does not stop, except to take another: the locked part is best a plain method.
+
+A page lock, the wrong way (it tests before it queues) and the right one::
+
+    def lock_page_wrongly(page):
+        while page.locked:
+            yield PREEMPT                       # unlock_page here wakes nobody
+            waiter = page.wq.prepare_to_wait()
+            yield from waiter.schedule(until=lambda: not page.locked)
+        page.locked = True
+
+    def lock_page(page):
+        yield PREEMPT
+        while page.locked:
+            waiter = page.wq.prepare_to_wait()
+            yield PREEMPT
+            if page.locked:
+                yield from waiter.schedule(until=lambda: not page.locked)
+            page.wq.finish_wait(waiter)
+        page.locked = True
+
+One task alone:
+
+>>> from reference.machine import PREEMPT, BUG_ON, RwLock, Slab, SlabObject, Steps, run_alone
+>>> class State(SlabObject):
+...     def __init__(self): self.refs = 1
+>>> class Tree:
+...     def __init__(self):
+...         self.lock, self.slab, self.state = RwLock("tree->lock"), Slab("extent_state"), None
+>>> def insert_state(tree: Tree) -> Steps[int]:
+...     state = State()
+...     tree.slab.born(state)
+...     yield from tree.lock.write_lock_irq()
+...     BUG_ON(tree.state is not None, "err == -EEXIST")
+...     tree.state = state
+...     tree.lock.write_unlock_irq()
+...     yield PREEMPT
+...     return 0
+>>> tree = Tree()
+>>> run_alone(insert_state(tree)), len(tree.slab)
+(0, 1)
+>>> run_alone(insert_state(tree))
+Traceback (most recent call last):
+    ...
+reference.machine.findings.Bug: Bug: BUG_ON(err == -EEXIST)
+"""
+
+from __future__ import annotations
+
+from reference.machine.alone import run_alone
+from reference.machine.current import BUG_ON, WARN_ON, current, note
+from reference.machine.findings import (
+    Bug,
+    DataCorruption,
+    Deadlock,
+    Finding,
+    LeakedReference,
+    LockLeftHeld,
+    LostWakeUp,
+    UseAfterFree,
+    Warned,
+)
+from reference.machine.interrupts import Interrupt, Interrupts
+from reference.machine.lock import RwLock
+from reference.machine.slab import Slab, SlabObject
+from reference.machine.steps import PREEMPT, Blocked, Steps, Stop, cond_resched
+from reference.machine.wait import Waiter, WaitQueue
+
+__all__ = [
+    "BUG_ON",
+    "PREEMPT",
+    "WARN_ON",
+    "Blocked",
+    "Bug",
+    "DataCorruption",
+    "Deadlock",
+    "Finding",
+    "Interrupt",
+    "Interrupts",
+    "LeakedReference",
+    "LockLeftHeld",
+    "LostWakeUp",
+    "RwLock",
+    "Slab",
+    "SlabObject",
+    "Steps",
+    "Stop",
+    "UseAfterFree",
+    "WaitQueue",
+    "Waiter",
+    "Warned",
+    "cond_resched",
+    "current",
+    "note",
+    "run_alone",
+]
