@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from reference.index.bplus import BPlusTree
 from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
 from reference.index.invariants import InvariantError
@@ -13,6 +14,7 @@ from reference.index.work import Memory, Work, counting
 
 __all__ = [
     "U64_MAX",
+    "BPlusTree",
     "Extent",
     "ExtentIndex",
     "InvariantError",

@@ -20,6 +20,8 @@ class ExtentIndex(Protocol[E]):
     `start` of an entry in the index may change in place, and means nothing to the index; `end` must not.
     """
 
+    __slots__ = ()
+
     work: Work
     """What was done; zero unless the class is one that counts."""
 
@@ -38,6 +40,12 @@ class ExtentIndex(Protocol[E]):
 
     def gang_lookup(self, offset: int, count: int) -> list[E]:
         """Return the first `count` entries that end at or after `offset` (bytes), fewer at the end."""
+        found: list[E] = []
+        entry = self.search(offset) if count > 0 else None
+        while entry is not None:
+            found.append(entry)
+            entry = self.next(entry) if len(found) < count else None
+        return found
 
     def next(self, entry: E) -> E | None:
         """Return the entry after `entry`, which must be in the index, or None."""
@@ -50,6 +58,10 @@ class ExtentIndex(Protocol[E]):
 
     def delete(self, end: int) -> E | None:
         """Remove the entry that ends at `end` (bytes) and return it, or None."""
+        entry = self.lookup(end)
+        if entry is not None:
+            self.erase(entry)
+        return entry
 
     def memory(self) -> Memory:
         """Return what the index occupies besides its entries."""

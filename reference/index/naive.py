@@ -6,9 +6,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from reference.index.extent import Extent
+from reference.index.interface import ExtentIndex
 from reference.index.invariants import check_entries
 from reference.index.work import Memory, Work
 
@@ -17,7 +18,7 @@ __all__ = ["NaiveIndex"]
 E = TypeVar("E", bound=Extent)
 
 
-class NaiveIndex(Generic[E]):
+class NaiveIndex(ExtentIndex[E]):
     """Entries in a list. It counts nothing, and its memory is that of an array of pointers."""
 
     def __init__(self) -> None:
@@ -64,13 +65,6 @@ class NaiveIndex(Generic[E]):
     def erase(self, entry: E) -> None:
         """Remove `entry`."""
         self.entries.remove(entry)
-
-    def delete(self, end: int) -> E | None:
-        """Remove the entry that ends at `end` and return it, or None."""
-        entry = self.lookup(end)
-        if entry is not None:
-            self.erase(entry)
-        return entry
 
     def memory(self) -> Memory:
         """Return the size of the array."""

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from reference.index.extent import U64_MAX, Extent
+from reference.index.interface import ExtentIndex
 from reference.index.radix_invariants import validate_radix_tree
 from reference.index.radix_nodes import (
     HEIGHT_TO_MAXINDEX,
@@ -27,7 +28,7 @@ E = TypeVar("E", bound=Extent)
 
 
 @countable
-class RadixTree(Generic[E]):
+class RadixTree(ExtentIndex[E]):
     """Entries in a radix tree whose index is `end`; tags are left out.
 
     A tree of height 0 is empty, or has one entry, of index 0, in the place of its top node (`rnode`). Height

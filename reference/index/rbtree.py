@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar, cast
+from typing import TypeVar, cast
 
 from reference.index.extent import U64_MAX, Extent
+from reference.index.interface import ExtentIndex
 from reference.index.invariants import validate_rbtree
 from reference.index.rebalance import erase, rebalance_after_insert
 from reference.index.work import Memory, Work, countable
@@ -22,7 +23,7 @@ E = TypeVar("E", bound=Extent)
 
 
 @countable
-class RbTree(Generic[E]):
+class RbTree(ExtentIndex[E]):
     """Entries in a red-black tree by `end` (the patch's `tree_insert`, `tree_search`, `tree_delete`).
 
     Next to the tree, a ring through `prev` and `next` has the entries in order, closed by `anchor`, which is
@@ -115,19 +116,10 @@ class RbTree(Generic[E]):
                 node = node.right
             else:
                 return node
-        # The patch compares with the last node of the way down, and goes on with `rb_next` from one before.
-        self.work.compares += last is not anchor
+        # The patch compares once more with the last node, and goes on with `rb_next` if it lies before.
+        self.work.compares += (last is not anchor) + (last is not following is not anchor)
         self.work.node_visits += self._visits_of_next(last) if last is not following else 0
         return following if following is not anchor else None
-
-    def gang_lookup(self, offset: int, count: int) -> list[E]:
-        """Return the first `count` entries that end at or after `offset` (bytes), fewer at the end."""
-        found: list[E] = []
-        entry = self.search(offset) if count > 0 else None
-        while entry is not None:
-            found.append(entry)
-            entry = self.next(entry) if len(found) < count else None
-        return found
 
     def next(self, entry: E) -> E | None:
         """Return the entry after `entry`, or None (`rb_next`)."""
@@ -151,13 +143,6 @@ class RbTree(Generic[E]):
         entry.prev.next = entry.next
         entry.next.prev = entry.prev
         self.length -= 1
-
-    def delete(self, end: int) -> E | None:
-        """Remove the entry that ends at `end` (bytes) and return it, or None (`tree_delete`)."""
-        entry = self.lookup(end)
-        if entry is not None:
-            self.erase(entry)
-        return entry
 
     def memory(self) -> Memory:
         """Return what the nodes embedded in the entries, and the root, occupy."""
