@@ -25,16 +25,9 @@ from itertools import pairwise
 from reference.extent_state.index import StateIndex
 from reference.extent_state.queries import Queries
 from reference.extent_state.state import U64_MAX, ExtentState
+from reference.index.invariants import InvariantError, check_colours, check_order_of_tree
 
 __all__ = ["InvariantError", "validate"]
-
-
-class InvariantError(AssertionError):
-    """A tree breaks the invariant `number`; the message names the state."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(f"invariant {number}: {message}")
-        self.number = number
 
 
 def validate(tree: Queries, unfinished: Collection[int] = ()) -> None:
@@ -50,8 +43,8 @@ def validate(tree: Queries, unfinished: Collection[int] = ()) -> None:
         _check_neighbours(tree, before, after, unfinished)
     _check_idents(states)
     _check_starts(tree, states)
-    _check_order_of_tree(tree, states)
-    _check_colours(tree)
+    check_order_of_tree(tree.anchor, states, 8)
+    check_colours(tree.anchor, 9)
 
 
 def _check_ring(index: StateIndex) -> None:
@@ -100,43 +93,3 @@ def _check_starts(index: StateIndex, states: list[ExtentState]) -> None:
             raise InvariantError(6, f"{state} is not found by its start")
     if len(index.by_start) != len(states):
         raise InvariantError(6, f"the dict has {len(index.by_start)} states, the ring {len(states)}")
-
-
-def _check_order_of_tree(index: StateIndex, states: list[ExtentState]) -> None:
-    anchor = index.anchor
-    in_order: list[ExtentState] = []
-    path: list[ExtentState] = []
-    node = anchor.left
-    while path or node is not anchor:
-        while node is not anchor:
-            path.append(node)
-            node = node.left
-        node = path.pop()
-        in_order.append(node)
-        for child in (node.left, node.right):
-            if child is not anchor and child.parent is not node:
-                raise InvariantError(8, f"{child} does not know its parent {node}")
-        node = node.right
-    for found, expected in zip(in_order, states, strict=False):
-        if found is not expected:
-            raise InvariantError(8, f"the tree has {found} in the place of {expected}")
-    if len(in_order) != len(states):
-        raise InvariantError(8, f"the tree has {len(in_order)} states, the ring {len(states)}")
-
-
-def _check_colours(index: StateIndex) -> None:
-    anchor = index.anchor
-    if anchor.left.red:
-        raise InvariantError(9, f"the root {anchor.left} is red")
-    depths: set[int] = set()
-    waiting = [(anchor.left, 0)]
-    while waiting:
-        node, black = waiting.pop()
-        if node is anchor:
-            depths.add(black)
-            continue
-        if node.red and (node.left.red or node.right.red):
-            raise InvariantError(9, f"{node} is red and has a red child")
-        waiting += ((child, black + (not node.red)) for child in (node.left, node.right))
-    if len(depths) > 1:
-        raise InvariantError(9, f"paths below the root {anchor.left} have {sorted(depths)} black states")

@@ -3,31 +3,21 @@
 
 from __future__ import annotations
 
+from reference.index.extent import U64_MAX, Extent
+
 __all__ = ["U64_MAX", "ExtentState"]
 
-U64_MAX = 2**64 - 1
-"""The largest offset, in bytes; the kernel writes it (u64)-1."""
 
-
-class ExtentState:
+class ExtentState(Extent):
     """A byte range [start, end] and the bits that are set on it (`struct extent_state`).
 
-    `ident` says which object it is: in a replay, the kernel's pointer. The links belong to `StateIndex`:
-    `prev` and `next` in order of offsets, `parent`, `left`, `right` and `red` in the red-black tree.
+    `ident` says which object it is: in a replay, the kernel's pointer. The links belong to `StateIndex`.
     """
 
-    __slots__ = ("end", "ident", "left", "next", "parent", "prev", "red", "right", "start", "state")
+    __slots__ = ("ident", "state")
 
-    start: int
-    end: int
     state: int
     ident: int
-    prev: ExtentState
-    next: ExtentState
-    parent: ExtentState
-    left: ExtentState
-    right: ExtentState
-    red: bool
 
     def __init__(self, start: int, end: int, state: int, ident: int) -> None:
         self.start = start

@@ -124,10 +124,10 @@ BROKEN: list[tuple[int, Callable[[ExtentIoTree], None], str]] = [
     (8, bypass, r"the tree has state 0x3 .* in the place of state 0x4"),
     (8, wrong_parent, r"state 0x1 .* does not know its parent"),
     (8, swapped_children, r"the tree has state 0x"),
-    (8, lost_leaf, r"the tree has 6 states, the ring 7"),
+    (8, lost_leaf, r"the tree has 6 entries, the ring 7"),
     (9, red_root, r"the root state 0x2 .* is red"),
     (9, red_pair, r"is red and has a red child"),
-    (9, uneven, r"paths below the root state 0x2 .* have \[\d, \d\] black states"),
+    (9, uneven, r"paths below the root state 0x2 .* have \[\d, \d\] black nodes"),
     (10, same_ident, r"state 0x1 \[20, 29\] bits 0x1 has the ident of state 0x1 \[0, 9\]"),
 ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The red-black tree of lib/rbtree.c, kept because its shape decides which object survives a merge.
+"""The red-black tree of lib/rbtree.c: its shape decides which object survives a merge.
 
 Insertion and removal rebalance as the kernel does, rotation by rotation, so that after the same history the
 model's tree has the kernel's shape. The root hangs to the left of an `anchor`, which is also every missing
@@ -8,19 +8,23 @@ child: it is black, so no colour test needs a special case, and its `parent` is 
 
 from __future__ import annotations
 
-from reference.extent_state.state import ExtentState
+from typing import TypeVar
+
+from reference.index.extent import Extent
 
 __all__ = ["erase", "rebalance_after_insert"]
 
+N = TypeVar("N", bound=Extent)
 
-def _replace_child(parent: ExtentState, old: ExtentState, new: ExtentState) -> None:
+
+def _replace_child(parent: N, old: N, new: N) -> None:
     if parent.left is old:
         parent.left = new
     else:
         parent.right = new
 
 
-def _rotate_left(node: ExtentState) -> None:
+def _rotate_left(node: N) -> None:
     rising = node.right
     parent = node.parent
     node.right = rising.left
@@ -31,7 +35,7 @@ def _rotate_left(node: ExtentState) -> None:
     _replace_child(parent, node, rising)
 
 
-def _rotate_right(node: ExtentState) -> None:
+def _rotate_right(node: N) -> None:
     rising = node.left
     parent = node.parent
     node.left = rising.right
@@ -42,8 +46,11 @@ def _rotate_right(node: ExtentState) -> None:
     _replace_child(parent, node, rising)
 
 
-def rebalance_after_insert(anchor: ExtentState, node: ExtentState) -> None:
-    """Restore the colour rules after `node` became a leaf (lib/rbtree.c, `__rb_insert`)."""
+def rebalance_after_insert(anchor: N, node: N) -> int:
+    """Restore the colour rules after `node` became a leaf (lib/rbtree.c, `__rb_insert`).
+
+    Return the number of rotations.
+    """
     node.red = True
     parent = node.parent
     while parent.red:
@@ -51,35 +58,41 @@ def rebalance_after_insert(anchor: ExtentState, node: ExtentState) -> None:
         on_left = parent is grand.left
         uncle = grand.right if on_left else grand.left
         if not uncle.red:
-            _rotate_red_pair(grand, parent, node, on_left)
-            return
+            return _rotate_red_pair(grand, parent, node, on_left)
         parent.red = uncle.red = False
         grand.red = True
         node = grand
         parent = node.parent
     anchor.left.red = False
+    return 0
 
 
-def _rotate_red_pair(grand: ExtentState, parent: ExtentState, node: ExtentState, on_left: bool) -> None:
+def _rotate_red_pair(grand: N, parent: N, node: N, on_left: bool) -> int:
+    rotations = 1
     if on_left:
         if node is parent.right:
             _rotate_left(parent)
             parent = node
+            rotations = 2
         _rotate_right(grand)
     else:
         if node is parent.left:
             _rotate_right(parent)
             parent = node
+            rotations = 2
         _rotate_left(grand)
     parent.red = False
     grand.red = True
+    return rotations
 
 
-def erase(anchor: ExtentState, node: ExtentState) -> None:
-    """Take `node` out of the tree (lib/rbtree.c, `rb_erase`). Needs `node.next` to be valid still."""
+def erase(anchor: N, node: N) -> int:
+    """Take `node` out of the tree (lib/rbtree.c, `rb_erase`).
+
+    Needs `node.next` to be valid still. Return the number of rotations.
+    """
     if node.left is not anchor and node.right is not anchor:
-        _erase_inner(anchor, node)
-        return
+        return _erase_inner(anchor, node)
     parent = node.parent
     child = node.right if node.left is anchor else node.left
     _replace_child(parent, node, child)
@@ -87,10 +100,11 @@ def erase(anchor: ExtentState, node: ExtentState) -> None:
     if child is not anchor:
         child.red = node.red
     elif not node.red and parent is not anchor:
-        _rebalance_after_erase(anchor, parent)
+        return _rebalance_after_erase(anchor, parent)
+    return 0
 
 
-def _erase_inner(anchor: ExtentState, node: ExtentState) -> None:
+def _erase_inner(anchor: N, node: N) -> int:
     """Put the successor, which has no left child, into the place of a node with two children."""
     successor = node.next
     child = successor.right
@@ -111,33 +125,35 @@ def _erase_inner(anchor: ExtentState, node: ExtentState) -> None:
     if child is not anchor:
         child.red = False
     elif black_lost:
-        _rebalance_after_erase(anchor, parent)
+        return _rebalance_after_erase(anchor, parent)
+    return 0
 
 
-def _rebalance_after_erase(anchor: ExtentState, parent: ExtentState) -> None:
+def _rebalance_after_erase(anchor: N, parent: N) -> int:
     """Make up for one black node missing below `parent` (lib/rbtree.c, `____rb_erase_color`)."""
     node = anchor
+    rotations = 0
     while True:
         # The sibling of a missing black node is never missing itself, so this tells the sides apart.
         on_left = node is not parent.right
-        sibling = _black_sibling(parent, on_left)
+        sibling = parent.right if on_left else parent.left
+        if sibling.red:
+            sibling = _raise_red_sibling(parent, sibling, on_left)
+            rotations = 1
         if sibling.left.red or sibling.right.red:
-            _lend_from_sibling(parent, sibling, on_left)
-            return
+            return rotations + _lend_from_sibling(parent, sibling, on_left)
         sibling.red = True
         if parent.red:
             parent.red = False
-            return
+            return rotations
         node = parent
         parent = node.parent
         if parent is anchor:
-            return
+            return rotations
 
 
-def _black_sibling(parent: ExtentState, on_left: bool) -> ExtentState:
-    sibling = parent.right if on_left else parent.left
-    if not sibling.red:
-        return sibling
+def _raise_red_sibling(parent: N, sibling: N, on_left: bool) -> N:
+    """Rotate the red `sibling` above `parent`; return the black one that takes its place."""
     sibling.red = False
     parent.red = True
     if on_left:
@@ -147,16 +163,20 @@ def _black_sibling(parent: ExtentState, on_left: bool) -> ExtentState:
     return parent.left
 
 
-def _lend_from_sibling(parent: ExtentState, sibling: ExtentState, on_left: bool) -> None:
+def _lend_from_sibling(parent: N, sibling: N, on_left: bool) -> int:
+    rotations = 1
     if on_left:
         if not sibling.right.red:
             _rotate_right(sibling)
             sibling = parent.right
+            rotations = 2
         _rotate_left(parent)
     else:
         if not sibling.left.red:
             _rotate_left(sibling)
             sibling = parent.left
+            rotations = 2
         _rotate_right(parent)
     sibling.red = parent.red
     sibling.left.red = sibling.right.red = False
+    return rotations
