@@ -61,7 +61,9 @@ def end_bio_extent_readpage(bio: Bio, bytes_done: int, error: int) -> Steps[None
     assert isinstance(io, ExtentIo)
     for vec in reversed(bio.bi_io_vec):
         start = io.start_of(vec.bv_page) + vec.bv_offset
-        yield from finish_read(io, vec.bv_page, start, start + vec.bv_len - 1, read=True, uptodate=bio.uptodate)
+        yield from finish_read(
+            io, vec.bv_page, start, start + vec.bv_len - 1, read=True, uptodate=bio.uptodate
+        )
     bio_put(bio)
 
 
@@ -83,9 +85,7 @@ def end_bio_extent_preparewrite(bio: Bio, bytes_done: int, error: int) -> Steps[
     bio_put(bio)
 
 
-def finish_read(
-    io: ExtentIo, page: Page, start: int, end: int, *, read: bool, uptodate: bool
-) -> Steps[None]:
+def finish_read(io: ExtentIo, page: Page, start: int, end: int, *, read: bool, uptodate: bool) -> Steps[None]:
     """Unlock [start, end] of the page, and the page if that was the last; `uptodate` says whether it has data.
 
     `read` says whether a bio is done, or what is left when all bios are submitted.

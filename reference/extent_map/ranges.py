@@ -49,7 +49,9 @@ def lock_range(io: ExtentIo, start: int, end: int, fails_at: int | None = None) 
     """
     for index in _indexes(start, end):
         if index == fails_at:
-            _unlock_pages(io, start, (index << PAGE_CACHE_SHIFT) - 1, io.behaviour.failed_lock_range_keeps_references)
+            _unlock_pages(
+                io, start, (index << PAGE_CACHE_SHIFT) - 1, io.behaviour.failed_lock_range_keeps_references
+            )
             return -errno.ENOMEM
         yield from grab_cache_page(io.mapping, index)
     err = yield from io.lock_extent(start, end)

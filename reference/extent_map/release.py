@@ -63,7 +63,7 @@ def drop_mappings(io: ExtentIo, start: int, end: int) -> Steps[bool]:
                 spins += 1
                 yield from _spin(io, em, spins)
                 continue
-            return (yield from _let_be(io, em))
+            return _let_be(io, em)
         removed = yield from tree.remove_extent_mapping(em)
         start = em.end + 1
         if removed == 0 or behaviour.release_ignores_lost_race:
@@ -73,16 +73,17 @@ def drop_mappings(io: ExtentIo, start: int, end: int) -> Steps[bool]:
 
 
 def _is_locked(io: ExtentIo, em: ExtentMap, start: int, end: int) -> Steps[int]:
-    if io.behaviour.release_spins or io.behaviour.release_keeps_mapping:
+    behaviour = io.behaviour
+    if behaviour.release_spins or behaviour.release_keeps_mapping or behaviour.release_uses_freed_mapping:
+        # All that the mapping covers, pages that are not ours included.
         start, end = em.start, em.end
     return (yield from io.tree.test_range_bit(start, end, EXTENT_LOCKED, False))
 
 
-def _let_be(io: ExtentIo, em: ExtentMap) -> Steps[bool]:
+def _let_be(io: ExtentIo, em: ExtentMap) -> bool:
     """Leave the mapping, which has locked bytes, where it is."""
     io.tree.free_extent_map(em)
     if io.behaviour.release_uses_freed_mapping:
-        yield PREEMPT
         _ = em.end + 1
     return io.behaviour.release_keeps_mapping
 

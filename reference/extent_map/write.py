@@ -105,7 +105,11 @@ class _Write:
     def _may_be_dirty(self, cur: int) -> Steps[bool]:
         """A block of which the page has no data cannot be dirty."""
         behaviour = self.io.behaviour
-        if behaviour.write_writes_blocks_never_read or behaviour.write_asks_extent_dirty or self.page.uptodate:
+        if (
+            behaviour.write_writes_blocks_never_read
+            or behaviour.write_asks_extent_dirty
+            or self.page.uptodate
+        ):
             return True
         last = cur + self.io.blocksize - 1
         return bool((yield from self.io.tree.test_range_bit(cur, last, EXTENT_UPTODATE, True)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Taking pages away: truncate, invalidate, reclaim (mm/truncate.c, mm/vmscan.c, mm/memory.c, Linux 2.6.22)."""
+"""Taking pages away: truncate, invalidate, reclaim (mm/truncate.c, vmscan.c, memory.c, Linux 2.6.22)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from reference.page_cache.page import (
 
 __all__ = ["invalidate_mapping_pages", "invalidate_page", "truncate_inode_pages", "vmtruncate"]
 
-Truncate = Callable[[Inode], Steps[None]]
-"""`i_op->truncate`."""
+Truncate = Callable[[Inode], Steps[int]]
+"""`i_op->truncate`; what it returns, 0 or -errno, the kernel of 2007 would not know."""
 
 
 def truncate_inode_pages(mapping: AddressSpace, lstart: int) -> Steps[None]:
@@ -140,11 +140,11 @@ def invalidate_mapping_pages(mapping: AddressSpace) -> Steps[int]:
     return dropped
 
 
-def vmtruncate(inode: Inode, size: int, truncate: Truncate) -> Steps[None]:
-    """Make the file `size` bytes long (mm/memory.c). The caller holds i_mutex."""
+def vmtruncate(inode: Inode, size: int, truncate: Truncate) -> Steps[int]:
+    """Make the file `size` bytes long (mm/memory.c); return 0 or -errno. The caller holds i_mutex."""
     if i_size_read(inode) < size:
         i_size_write(inode, size)
     else:
         i_size_write(inode, size)
         yield from truncate_inode_pages(inode.i_mapping, size)
-    yield from truncate(inode)
+    return (yield from truncate(inode))
