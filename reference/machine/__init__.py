@@ -55,6 +55,7 @@ from __future__ import annotations
 
 from reference.machine.alone import run_alone
 from reference.machine.current import BUG_ON, WARN_ON, current, note
+from reference.machine.explore import Exploration, explore
 from reference.machine.findings import (
     Bug,
     DataCorruption,
@@ -66,8 +67,14 @@ from reference.machine.findings import (
     UseAfterFree,
     Warned,
 )
+from reference.machine.fingerprint import FingerprintError, fingerprint
 from reference.machine.interrupts import Interrupt, Interrupts
 from reference.machine.lock import RwLock
+from reference.machine.machine import Machine, Scenario, Task
+from reference.machine.random_runs import random_runs
+from reference.machine.render import render
+from reference.machine.run import Found, Schedule, replay
+from reference.machine.shrink import shrink
 from reference.machine.slab import Slab, SlabObject
 from reference.machine.steps import PREEMPT, Blocked, Steps, Stop, cond_resched
 from reference.machine.wait import Waiter, WaitQueue
@@ -80,23 +87,36 @@ __all__ = [
     "Bug",
     "DataCorruption",
     "Deadlock",
+    "Exploration",
     "Finding",
+    "FingerprintError",
+    "Found",
     "Interrupt",
     "Interrupts",
     "LeakedReference",
     "LockLeftHeld",
     "LostWakeUp",
+    "Machine",
     "RwLock",
+    "Scenario",
+    "Schedule",
     "Slab",
     "SlabObject",
     "Steps",
     "Stop",
+    "Task",
     "UseAfterFree",
     "WaitQueue",
     "Waiter",
     "Warned",
     "cond_resched",
     "current",
+    "explore",
+    "fingerprint",
     "note",
+    "random_runs",
+    "render",
+    "replay",
     "run_alone",
+    "shrink",
 ]

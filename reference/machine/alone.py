@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from reference.machine.current import Context, running
+from reference.machine.current import Context
 from reference.machine.findings import Bug, Deadlock, LockLeftHeld, LostWakeUp, UseAfterFree, Warned
 from reference.machine.interrupts import Interrupt, Interrupts
 from reference.machine.steps import Blocked, Steps, Stop
@@ -22,6 +22,7 @@ def run_alone(
     pick: Callable[[Sequence[Interrupt]], int] | None = None,
     *,
     eager: bool = False,
+    ignores_warnings: bool = False,
     name: str = "task",
 ) -> T:
     """Run `steps` to the end and return its result.
@@ -29,7 +30,7 @@ def run_alone(
     When it blocks, interrupts of `interrupts` are delivered until it can go on: `pick` says which (the index;
     by default the first). With `eager`, one is delivered at each stop even if it is not needed. What is
     pending at the end stays so. Raises the Findings of the modelled code, and Deadlock or LostWakeUp where it
-    blocks for good.
+    blocks for good. `ignores_warnings`: goes on after a WARN_ON as the kernel does.
 
     >>> from reference.machine import Interrupts, WaitQueue, run_alone
     >>> irqs, queue, done = Interrupts(), WaitQueue("page"), []
@@ -46,15 +47,16 @@ def run_alone(
     >>> run_alone(read())               # nothing comes: what was done before does not block
     'read'
     """
-    context = Context(name)
+    context = Context(name, ignores_warnings=ignores_warnings)
     try:
         while True:
-            with running(context):
+            with context:
                 stop = next(steps)
             if context.held or context.warnings:
                 check_stop(context, stop)
             if eager and interrupts:
-                deliver(interrupts.take(pick(interrupts.pending) if pick else 0))
+                interrupt = interrupts.take(pick(interrupts.pending) if pick else 0)
+                deliver(interrupt, ignores_warnings=ignores_warnings)
             if isinstance(stop, Blocked):
                 _wait(context, stop, interrupts, pick)
     except StopIteration as end:
@@ -63,12 +65,12 @@ def run_alone(
         return result
 
 
-def deliver(interrupt: Interrupt, notes: list[str] | None = None) -> None:
+def deliver(interrupt: Interrupt, notes: list[str] | None = None, *, ignores_warnings: bool = False) -> None:
     """Run the handler of `interrupt` in interrupt context, atomically. Raises Bug if it would sleep."""
-    context = Context(interrupt.name, irq=True, notes=notes)
+    context = Context(interrupt.name, irq=True, notes=notes, ignores_warnings=ignores_warnings)
     try:
         while True:
-            with running(context):
+            with context:
                 stop = next(interrupt.handler)
             check_stop(context, stop)
             if isinstance(stop, Blocked) and not stop.condition():
@@ -117,7 +119,8 @@ def _wait(
     while not stop.condition():
         if not interrupts:
             raise stuck([(context, stop)])
-        deliver(interrupts.take(pick(interrupts.pending) if pick else 0))
+        interrupt = interrupts.take(pick(interrupts.pending) if pick else 0)
+        deliver(interrupt, ignores_warnings=context.ignores_warnings)
 
 
 def _where(stop: Stop) -> str:

@@ -76,6 +76,10 @@ class RwLock:
         """Return how it is held, as the call that took it."""
         return f"{'write' if self.writer else 'read'}_lock_irq({self.name})"
 
+    def __fingerprint__(self) -> object:
+        """Who holds it."""
+        return (self.writer, self.readers)
+
     def _readable(self) -> bool:
         return self.writer is None
 

@@ -39,6 +39,10 @@ class Slab:
     def __len__(self) -> int:
         return len(self._live)
 
+    def __fingerprint__(self) -> object:
+        """How many there are: what they are is found where they are used."""
+        return len(self._live)
+
     def born(self, obj: SlabObject) -> None:
         """Take note that `obj` was allocated (`kmem_cache_alloc`)."""
         obj.alive = True
