@@ -14,7 +14,7 @@ from reference.extent_map.read import extent_read_full_page
 from reference.extent_map.release import drop_mappings, extent_invalidatepage, try_release_extent_mapping
 from reference.extent_map.write import extent_write_full_page
 from reference.index import U64_MAX
-from reference.machine import BUG_ON, Bug, Steps
+from reference.machine import Bug, Steps
 from reference.page_cache.address_space import grab_cache_page
 from reference.page_cache.buffers import block_truncate_page, set_page_dirty_buffers, try_to_free_buffers
 from reference.page_cache.ext2 import BufferHead, Inode, ext2_get_block, i_size_read
@@ -37,34 +37,30 @@ def ext2_get_extent(io: ExtentIo, start: int, end: int, create: bool) -> Steps[E
     One that is not cached is made, for one block, and cached; with `create` the block is allocated, and marked
     EXTENT_NEW. `end` is the last byte of interest.
     """
-    blocksize = io.blocksize
-    bh = BufferHead(blocksize)
+    behaviour = io.behaviour
+    bh = BufferHead(io.blocksize)
     max_end = U64_MAX
     while True:
         em = yield from _cached_mapping(io, start, end, create)
         if em is not None:
             return em
-        if not bh.mapped:
-            ret = ext2_get_block(io.inode, start >> io.inode.i_blkbits, bh, create)
-            if ret:
-                return ret
-        room = max_end - start if io.behaviour.get_extent_retry_is_short else max_end - start + 1
-        em = yield from _new_mapping(io, start, min(blocksize, room), bh)
-        if em is None:
-            return -errno.ENOMEM
+        em = yield from _new_mapping(io, start, bh, max_end, create)
+        if isinstance(em, int):
+            return em
         bh_end = em.end
         ret = yield from io.tree.add_extent_mapping(em)
         if ret != -errno.EEXIST:
             break
-        if not io.behaviour.get_extent_leaks_on_race:
+        if not behaviour.get_extent_leaks_on_race:
             io.tree.free_extent_map(em)
         max_end = end
     if ret:
         io.tree.free_extent_map(em)
         return ret
     if bh.new:
-        new_end = end if io.behaviour.get_extent_marks_request_new else bh_end
-        yield from io.tree.set_extent_new(start, new_end, GFP_NOFS)
+        yield from io.tree.set_extent_new(
+            start, end if behaviour.get_extent_marks_request_new else bh_end, GFP_NOFS
+        )
     return em
 
 
@@ -84,12 +80,23 @@ def _cached_mapping(io: ExtentIo, start: int, end: int, create: bool) -> Steps[E
     return em
 
 
-def _new_mapping(io: ExtentIo, start: int, length: int, bh: BufferHead) -> Steps[ExtentMap | None]:
+def _new_mapping(
+    io: ExtentIo, start: int, bh: BufferHead, max_end: int, create: bool
+) -> Steps[ExtentMap | int]:
+    """Look the block up unless `bh` has it, and return a mapping for it, or -errno."""
+    # Allocated first: without memory for it, a new block would be the file's and hold what the disk had.
     em = yield from io.tree.alloc_extent_map(GFP_NOFS)
     if em is None:
         if io.behaviour.get_extent_without_memory:
             raise Bug("NULL pointer dereference: em->start in ext2_get_extent")
-        return None
+        return -errno.ENOMEM
+    if not bh.mapped:
+        ret = ext2_get_block(io.inode, start >> io.inode.i_blkbits, bh, create)
+        if ret:
+            io.tree.free_extent_map(em)
+            return ret
+    room = max_end - start if io.behaviour.get_extent_retry_is_short else max_end - start + 1
+    length = min(io.blocksize, room)
     em.start = start
     em.end = start + length - 1
     em.bdev = io.inode.i_sb.s_bdev

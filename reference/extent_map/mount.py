@@ -91,12 +91,10 @@ class Mount:
         yield from truncate_inode_pages(self.mapping, 0)
         return ret or waited
 
-    def file_on_disk(self) -> bytes:
-        """Return what the disk has of the file, without the cache."""
-        size, data = self.sb.s_blocksize, bytearray(self.inode.i_size)
-        for iblock, block in self.inode.blocks.items():
-            at = iblock * size
-            length = min(size, self.inode.i_size - at)
-            if length > 0:
-                data[at : at + length] = self.sb.s_bdev.data[block * size : block * size + length]
-        return bytes(data)
+    def on_disk(self, pos: int, count: int) -> bytes:
+        """Return what the disk has of `count` bytes of the file from `pos`, a block's beginning, on."""
+        size, data = self.sb.s_blocksize, bytearray()
+        for at in range(pos, pos + count, size):
+            block = self.inode.blocks.get(at // size)
+            data += bytes(size) if block is None else self.sb.s_bdev.data[block * size : (block + 1) * size]
+        return bytes(data[:count])

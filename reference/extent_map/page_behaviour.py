@@ -185,7 +185,7 @@ class PageBehaviour:
         radix=1445,
         rbtree=1471,
         what="begins with page_offset 0, wherever in the page the block is",
-        consequence="the block is read over the page's first one, whose range is unlocked; the writer waits for ever",
+        consequence="the block is read over the page's first one, and that is unlocked; the writer waits for ever",
     )
     prepare_adds_up_offsets: bool = defect(
         "extent_prepare_write",

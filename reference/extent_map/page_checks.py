@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Page flags that follow from the states of the page's bytes (fs/extent_map.c of both versions, July 2007)."""
+"""Page flags that follow from the states of the page's bytes (fs/extent_map.c of July 2007)."""
 
 from __future__ import annotations
 

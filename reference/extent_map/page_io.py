@@ -58,7 +58,7 @@ class ExtentIo:
         return (page.index << PAGE_CACHE_SHIFT) & self._offsets
 
     def lock_extent(self, start: int, end: int) -> Steps[int]:
-        """`lock_extent(tree, start, end, GFP_NOFS)`; a Bug where the C puts in a state that ends before it starts."""
+        """`lock_extent(tree, start, end, GFP_NOFS)`; a Bug for a range that the C would put in inverted."""
         BUG_ON(start > end, f"lock_extent({start}, {end}) of a range that ends before it starts")
         return self.tree.lock_extent(start, end, GFP_NOFS)
 
@@ -84,8 +84,9 @@ def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     result: list[tuple[int, int]] = []
     for start, end in ranges:
         if result and result[-1][1] + 1 == start:
-            start = result.pop()[0]
-        result.append((start, end))
+            result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
     return result
 
 

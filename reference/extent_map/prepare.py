@@ -21,7 +21,7 @@ __all__ = ["extent_commit_write", "extent_prepare_write"]
 
 
 def extent_prepare_write(io: ExtentIo, page: Page, start: int, to: int, get_extent: GetExtent) -> Steps[int]:
-    """Give blocks to bytes `start` to `to` (exclusive) of the locked page; read what of them is not overwritten.
+    """Give blocks to bytes `start` to `to` (exclusive) of the locked page; read the rest of these blocks.
 
     Returns 0 or -errno.
     """
@@ -30,7 +30,7 @@ def extent_prepare_write(io: ExtentIo, page: Page, start: int, to: int, get_exte
 
 
 def extent_commit_write(io: ExtentIo, page: Page, start: int, to: int) -> Steps[int]:
-    """Bytes `start` to `to` (exclusive) of the locked page were written to: dirty, and maybe the file's new end."""
+    """Bytes `start` to `to` (exclusive) of the locked page were written to. Returns 0."""
     inode, behaviour = io.inode, io.behaviour
     set_page_extent_mapped(page)
     first = (io.start_of(page) + start) & ~(io.blocksize - 1)

@@ -17,7 +17,7 @@ __all__ = ["extent_read_full_page"]
 
 
 def extent_read_full_page(io: ExtentIo, page: Page, get_extent: GetExtent) -> Steps[int]:
-    """Read what the locked page lacks. The last completion unlocks it; if there is none, this does. Returns 0."""
+    """Read what the locked page lacks; the last completion, or else this, unlocks it. Returns 0."""
     return (yield from _Read(io, page).steps(get_extent))
 
 
@@ -125,7 +125,7 @@ class _Read:
         unlock_page(self.page)
 
     def _finish(self, failed_at: int | None) -> Steps[None]:
-        """Unlock what no bio will: the rest, what is behind the end of the file, and where get_extent failed."""
+        """Unlock what no bio will: the rest, what is past the file's end, and where get_extent failed."""
         unread = None if failed_at is None else (failed_at, self.data_end)
         past_eof = max(self.data_end + 1 if self.last_byte > self.start else self.start, self.start)
         if past_eof <= self.end:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An ext2-like file system with one file: its size, which blocks it has, and which are free.
 
-Direct blocks only: indirect blocks, groups and quotas change nothing for the page cache. The lowest free block
-is given out first, so a block that is freed is soon another's.
+Direct blocks only: indirect blocks, groups and quotas change nothing for the page cache. The lowest free
+block is given out first, so a block that is freed is soon another's.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class SuperBlock:
         self.blocks = blocks
         self.used = {0}
         """Numbers of the blocks that are in use (the block bitmap)."""
+        self.refused = 0
+        """How often there was no free block."""
         self.page_slab = Slab("page")
 
     def new_block(self) -> int:
@@ -60,6 +62,7 @@ class SuperBlock:
             if block not in self.used:
                 self.used.add(block)
                 return block
+        self.refused += 1
         return 0
 
     def free_block(self, block: int) -> None:

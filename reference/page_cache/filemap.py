@@ -56,7 +56,7 @@ def do_generic_mapping_read(mapping: AddressSpace, pos: int, count: int) -> Step
 
 
 def uptodate_page(mapping: AddressSpace, index: int) -> Steps[Page | int]:
-    """Return the page at `index` with a reference, read if need be, or -EIO (the loop's labels `find_page` on)."""
+    """Return the page at `index` with a reference, read if need be, or -EIO (from `find_page` on)."""
     while True:
         yield PREEMPT
         page = find_get_page(mapping, index)
@@ -65,7 +65,7 @@ def uptodate_page(mapping: AddressSpace, index: int) -> Steps[Page | int]:
             if not add_to_page_cache(page, mapping):
                 page_cache_release(page)
                 continue
-        elif page.uptodate:
+        elif page.is_uptodate():
             return page
         else:
             yield from lock_page(page)
@@ -73,11 +73,11 @@ def uptodate_page(mapping: AddressSpace, index: int) -> Steps[Page | int]:
                 unlock_page(page)
                 page_cache_release(page)
                 continue
-            if page.uptodate:
+            if page.is_uptodate():
                 unlock_page(page)
                 return page
         error = yield from _readpage(mapping, page)
-        if page.uptodate:
+        if page.is_uptodate():
             return page
         truncated = page.mapping is None
         page_cache_release(page)
@@ -97,7 +97,7 @@ def _readpage(mapping: AddressSpace, page: Page) -> Steps[int]:
 
 
 def generic_file_buffered_write(inode: Inode, pos: int, data: bytes, truncate: Truncate) -> Steps[int]:
-    """Write `data` at `pos`; return the bytes written, or -errno if there are none. The caller holds i_mutex."""
+    """Write `data` at `pos`; return the bytes written, or -errno. The caller holds i_mutex."""
     mapping = inode.i_mapping
     written = 0
     while written < len(data):
@@ -151,8 +151,8 @@ def map_read(mapping: AddressSpace, pos: int, count: int) -> Steps[bytes | int]:
 def map_write(mapping: AddressSpace, pos: int, data: bytes) -> Steps[int]:
     """Store `data` through a shared mapping; return 0, or -errno where a signal would come.
 
-    A store into a clean page faults and makes it dirty (`do_wp_page`, `set_page_dirty_balance`); a page that
-    was truncated meanwhile is not in the page table any more, and faults again.
+    A store into a clean page faults and makes it dirty (`do_wp_page`, `set_page_dirty_balance`); a page
+    that was truncated meanwhile is not in the page table any more, and faults again.
     """
     done = 0
     while done < len(data):

@@ -40,8 +40,8 @@ _FRESH = bytes([NEVER_WRITTEN]) * PAGE_CACHE_SIZE
 class Page(SlabObject):
     """`struct page`: one page of a file. The flags are `PG_locked`, `PG_uptodate` and so on.
 
-    `private` is what `page_private()` returns: 0, 1 (what the extent code puts there, no pointer) or the buffer
-    heads. `count` is `_count`: one reference for the page cache, one while PG_private is set, and the users'.
+    `private` is what `page_private()` returns: 0, 1 (what the extent code puts there, no pointer) or the
+    buffer heads. `count` is `_count`: one reference for the page cache, one while PG_private is set, and the users'.
     """
 
     __slots__ = (
@@ -84,9 +84,9 @@ class Page(SlabObject):
         names = " ".join(flag for flag in flags if getattr(self, flag))
         return f"page {self.index} ({names or 'no flags'}, count {self.count})"
 
-    def is_locked(self) -> bool:
-        """`PageLocked`."""
-        return self.locked
+    def is_uptodate(self) -> bool:
+        """`PageUptodate`, which others may change at any time."""
+        return self.uptodate
 
     def is_unlocked(self) -> bool:
         """The opposite, as a condition to wait for."""

@@ -29,7 +29,7 @@ def set_page_dirty_nobuffers(page: Page) -> None:
 
 
 def set_page_dirty(page: Page) -> None:
-    """Mark the page dirty as its file system wants it done; a truncated page is left alone (mm/page-writeback.c)."""
+    """Mark the page dirty as its file system does; a truncated page is left alone (mm/page-writeback.c)."""
     if page.mapping is not None:
         page.mapping.a_ops.set_page_dirty(page)
 
@@ -82,7 +82,7 @@ def filemap_fdatawrite(mapping: AddressSpace) -> Steps[int]:
 
 
 def filemap_fdatawait(mapping: AddressSpace) -> Steps[int]:
-    """Wait for all pages under writeback; return an error that any write had (`wait_on_page_writeback_range`)."""
+    """Wait for pages under writeback; return the error of a write (`wait_on_page_writeback_range`)."""
     ret = 0
     for index in sorted(mapping.pages):
         yield PREEMPT
