@@ -2,8 +2,8 @@
 """Run fsx on the corrected page cache of 2007: `python -m benchmarks.page_cache_fsx [--operations N]`.
 
 In pieces, each a new file: both versions of the trees, blocks of 4, 1 and 2 KiB, bios done in random order.
-Each byte read is compared with the naive model; invariants are checked with each fsync. Exit code 1 if a piece
-fails.
+Each byte read is compared with the naive model; invariants are checked with each fsync. Exit code 1 if a
+piece fails.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class PageBehaviour:
         "extent_write_full_page",
         radix=1322,
         what="locks and marks up to the end of the file, which may be the page's first byte",
-        consequence="a state that ends before it starts, and end_page_writeback of a page not under writeback: BUG",
+        consequence="a state that ends before it starts; BUG in end_page_writeback of a page not under it",
     )
     write_sets_writeback_late: bool = defect(
         "extent_write_full_page",
@@ -101,7 +101,7 @@ class PageBehaviour:
         "extent_write_full_page",
         rbtree=1399,
         what="sets WRITEBACK block by block, each just before its bio",
-        consequence="PG_writeback ends if the first is done before the second begins: fsync returns too early",
+        consequence="PG_writeback ends if the first is done before the second begins: fsync returns early",
     )
     write_asks_extent_dirty: bool = defect(
         "extent_write_full_page",
@@ -264,7 +264,7 @@ class PageBehaviour:
     )
     release_ignores_lost_race: bool = defect(
         "try_release_extent_mapping",
-        radix=1553,
+        radix=1552,
         rbtree=1578,
         what="drops the tree's reference even if remove_extent_mapping found nothing to remove",
         consequence="double free when two pages of one mapping are released at once",
@@ -348,7 +348,7 @@ class PageBehaviour:
     )
     truncates_as_buffers: bool = defect(
         "ext2_truncate",
-        radix=1076,
+        radix=1069,
         what="calls block_truncate_page, which takes page->private, 1, for buffer heads or attaches some",
         consequence="oops when a file grows within a page; the zeroed end of a shrunk file is never written",
     )

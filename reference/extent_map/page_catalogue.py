@@ -163,7 +163,7 @@ def random_trial(
     return setting, hunt(setting, tuple(_operations(rng)))
 
 
-def search_scenes(defect: Defect, name: str | None = None, max_states: int = 6000) -> Evidence | None:
+def search_scenes(defect: Defect, name: str | None = None, max_states: int = 1500) -> Evidence | None:
     """Look for `defect` in the scene `name`, or in one after the other; up to `max_states` states each."""
     pages = PageBehaviour.corrected.having(defect.name)
     for scene in (*DIRECT_SCENES, *SCENES):

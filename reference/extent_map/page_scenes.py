@@ -2,8 +2,8 @@
 """Scenes for the explorer: system calls of several tasks on one file, and bios that are done at any time.
 
 What must hold, whatever comes when: each byte read is one that some order of the calls can put there; in the
-end the file is what some order of the calls makes of it, in the cache and on disk; what fsync has returned for
-is on disk; the file can be put away, and nothing is left of it.
+end the file is what some order of the calls makes of it, in the cache and on disk; what fsync has returned
+for is on disk; the file can be put away, and nothing is left of it.
 """
 
 from __future__ import annotations

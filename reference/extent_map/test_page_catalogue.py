@@ -12,7 +12,7 @@ from reference.extent_map.defects import Defect
 from reference.extent_map.page_behaviour import PAGE_DEFECTS, PageBehaviour
 from reference.extent_map.page_catalogue import WHERE, find, random_trial
 from reference.extent_map.page_scenes import DIRECT_SCENES, SCENES, DirectScene, Scene
-from reference.machine import explore, random_runs
+from reference.machine import Finding, explore, random_runs
 
 TREES = {"rbtree": Behaviour.corrected_rbtree, "radix": Behaviour.corrected_radix}
 
@@ -55,7 +55,11 @@ def test_the_scenes_show_plenty_in_the_code_as_posted(posted: PageBehaviour) -> 
     shown = 0
     for scene in SCENES:
         scenario = scene.scenario(Behaviour.corrected_rbtree, posted)
-        shown += bool(random_runs(scenario, random.Random(1), 200).found)
+        try:
+            shown += bool(random_runs(scenario, random.Random(1), 100).found)
+        except Finding:
+            # While the scene was being set: one task is enough.
+            shown += 1
     assert shown >= len(SCENES) // 2
 
 
