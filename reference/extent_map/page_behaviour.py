@@ -231,7 +231,7 @@ class PageBehaviour:
         "extent_prepare_write",
         radix=1528,
         rbtree=1551,
-        what="leaves new blocks as they are when a later one fails (its FIXME)",
+        what="leaves new blocks as they are when a later one fails (its comment says so)",
         consequence="what was on the disk before shows in the middle of the file",
     )
 

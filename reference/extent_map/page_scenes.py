@@ -18,10 +18,10 @@ from reference.extent_map.page_behaviour import PageBehaviour
 from reference.extent_map.page_invariants import validate_at_rest
 from reference.extent_map.ranges import lock_range, unlock_range
 from reference.extent_map.release import drop_mappings
-from reference.fsx import ByteFile, Kind, Operation, pattern
+from reference.fsx import ByteFile, Kind, Mix, Operation, Random, generate, pattern
 from reference.machine import Machine, Scenario, Steps, run_alone
 
-__all__ = ["DIRECT_SCENES", "SCENES", "DirectScene", "Scene"]
+__all__ = ["DIRECT_SCENES", "SCENES", "DirectScene", "Scene", "random_scene"]
 
 CHANGES = (Kind.WRITE, Kind.MAP_WRITE, Kind.TRUNCATE)
 PAGE = 4096
@@ -45,7 +45,7 @@ class Scene:
 
         def build(machine: Machine) -> None:
             machine.interleaves = self.interleaves
-            mount = Mount(machine.interrupts, trees, pages, block_size=self.block_size, blocks=8)
+            mount = Mount(machine.interrupts, trees, pages, block_size=self.block_size, blocks=24)
             for operation in self.before:
                 run_alone(_call(mount, operation, None), machine.interrupts)
             for name, operations in zip("ABC", self.tasks, strict=False):
@@ -284,3 +284,24 @@ DIRECT_SCENES = (
     DirectScene("lock_range and unlock_range", (_lock_and_unlock, _lock_and_unlock)),
     DirectScene("lock_range without memory", (_lock_without_memory,)),
 )
+
+
+def random_scene(rng: Random, tasks: int = 3, calls: int = 3) -> Scene:
+    """Return a scene of `tasks` tasks with `calls` calls each, on a file of three pages at most.
+
+    Stores through a mapping are left out: what one puts behind the file's end, in its last page, comes up when
+    the file grows, as on Linux of that time.
+    """
+    weights = {Kind.READ: 3, Kind.WRITE: 4, Kind.TRUNCATE: 2, Kind.FSYNC: 1, Kind.INVALIDATE: 3}
+    mix = Mix(weights=weights, max_size=3 * PAGE, max_length=PAGE + 1024, align=512)
+    model = ByteFile()
+    source = generate(mix, rng, model)
+    before = []
+    for _ in range(4):
+        before.append(next(source))
+        model.execute(before[-1])
+    if rng.random() < 0.5:
+        before.append(_REMOUNT)
+    programs = tuple(tuple(next(source) for _ in range(calls)) for _ in range(tasks))
+    block_size = (1024, 2048, PAGE)[int(rng.random() * 3)]
+    return Scene("random", tuple(before), programs, block_size, interleaves=rng.random() < 0.5)
