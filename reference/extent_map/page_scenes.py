@@ -289,8 +289,8 @@ DIRECT_SCENES = (
 def random_scene(rng: Random, tasks: int = 3, calls: int = 3) -> Scene:
     """Return a scene of `tasks` tasks with `calls` calls each, on a file of three pages at most.
 
-    Stores through a mapping are left out: what one puts behind the file's end, in its last page, comes up when
-    the file grows, as on Linux of that time.
+    Stores through a mapping are left out: what one puts behind the file's end, in its last page, comes up
+    when the file grows, as on Linux of that time.
     """
     weights = {Kind.READ: 3, Kind.WRITE: 4, Kind.TRUNCATE: 2, Kind.FSYNC: 1, Kind.INVALIDATE: 3}
     mix = Mix(weights=weights, max_size=3 * PAGE, max_length=PAGE + 1024, align=512)
