@@ -283,6 +283,13 @@ class PageBehaviour:
         what="drops the reference that it takes, not the one of grab_cache_page",
         consequence="the pages can never be freed",
     )
+    lock_range_ignores_failure: bool = defect(
+        "lock_range",
+        radix=849,
+        rbtree=898,
+        what="does not look whether lock_extent succeeded",
+        consequence="without memory the caller goes on with pages locked and the range not",
+    )
     index_shifts_in_long: bool = defect(
         "extent_read_full_page and others",
         radix=1184,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reference.extent_map.behaviour import Behaviour
+from reference.extent_map.bits import EXTENT_LOCKED
 from reference.extent_map.ext2 import ext2_get_extent
 from reference.extent_map.mount import Mount
 from reference.extent_map.page_behaviour import PageBehaviour
@@ -278,11 +279,23 @@ def _lock_without_memory(mount: Mount) -> Steps[None]:
     yield from lock_range(mount.io, 0, 2 * PAGE - 1, fails_at=1)
 
 
+def _lock_without_states(mount: Mount) -> Steps[None]:
+    cache = mount.tree.state_cache
+    cache.failing = range(1, 1 << 20)
+    error = yield from lock_range(mount.io, 0, 2 * PAGE - 1)
+    cache.failing = ()
+    if not error:
+        locked = yield from mount.tree.test_range_bit(0, 2 * PAGE - 1, EXTENT_LOCKED, True)
+        assert locked, "lock_range returns 0, and the range is not locked"
+        yield from unlock_range(mount.io, 0, 2 * PAGE - 1)
+
+
 DIRECT_SCENES = (
     DirectScene("two look-ups of one block", (_get_extent, _get_extent)),
     DirectScene("two look-ups of one block, and a release", (_get_extent, _get_extent, _release)),
     DirectScene("lock_range and unlock_range", (_lock_and_unlock, _lock_and_unlock)),
     DirectScene("lock_range without memory", (_lock_without_memory,)),
+    DirectScene("lock_range without memory for states", (_lock_without_states,)),
 )
 
 
