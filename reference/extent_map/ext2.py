@@ -41,9 +41,9 @@ def ext2_get_extent(io: ExtentIo, start: int, end: int, create: bool) -> Steps[E
     bh = BufferHead(io.blocksize)
     max_end = U64_MAX
     while True:
-        em = yield from _cached_mapping(io, start, end, create)
-        if em is not None:
-            return em
+        cached = yield from _cached_mapping(io, start, end, create)
+        if cached is not None:
+            return cached
         em = yield from _new_mapping(io, start, bh, max_end, create)
         if isinstance(em, int):
             return em

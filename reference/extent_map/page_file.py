@@ -17,7 +17,10 @@ from reference.fsx import Answer, Kind, Operation, pattern
 from reference.machine import Interrupt, Interrupts, LeakedReference, Steps, run_alone
 from reference.page_cache.bio import READ, Bio
 
-__all__ = ["Completions", "Faults", "PageCacheFile", "Setting"]
+__all__ = ["OUTAGE", "Completions", "Faults", "PageCacheFile", "Setting"]
+
+OUTAGE = 4
+"""Bios: a page of small blocks."""
 
 T = TypeVar("T")
 Pick = Callable[[Sequence[Interrupt]], int]
@@ -39,7 +42,7 @@ class Faults:
     """What fails, by number from 1 on; 0 is none."""
 
     read: int = 0
-    """The bio that reads."""
+    """The bio that reads, and OUTAGE - 1 more after it."""
     write: int = 0
     """The bio that writes."""
     lookup: int = 0
@@ -169,14 +172,14 @@ class PageCacheFile:
     def _inject(self, faults: Faults) -> None:
         count = {"read": 0, "write": 0, "lookup": 0}
 
-        def due(what: str, number: int) -> bool:
+        def due(what: str, number: int, times: int = 1) -> bool:
             count[what] += 1
-            fails = count[what] == number
+            fails = 0 < number <= count[what] < number + times
             self._injected |= fails
             return fails
 
         def bio_fails(rw: int, _bio: Bio) -> bool:
-            return due("read", faults.read) if rw == READ else due("write", faults.write)
+            return due("read", faults.read, OUTAGE) if rw == READ else due("write", faults.write)
 
         def lookup_fails(_iblock: int, _create: bool) -> int:
             return -errno.EIO if due("lookup", faults.lookup) else 0

@@ -17,6 +17,7 @@ from reference.extent_map.mount import Mount
 from reference.extent_map.page_behaviour import PageBehaviour
 from reference.extent_map.page_invariants import validate_at_rest
 from reference.extent_map.ranges import lock_range, unlock_range
+from reference.extent_map.release import drop_mappings
 from reference.fsx import ByteFile, Kind, Operation, pattern
 from reference.machine import Machine, Scenario, Steps, run_alone
 
@@ -56,7 +57,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class DirectScene:
-    """Calls of single functions by tasks, on the file that one write leaves."""
+    """Calls of single functions by tasks, on a file of one byte, of which nothing is cached."""
 
     name: str
     tasks: tuple[Callable[[Mount], Steps[object]], ...]
@@ -66,9 +67,11 @@ class DirectScene:
 
         def build(machine: Machine) -> None:
             mount = Mount(machine.interrupts, trees, pages, blocks=8)
+            for operation in (_write(0, 1), _REMOUNT):
+                run_alone(_call(mount, operation, None), machine.interrupts)
             for name, task in zip("ABC", self.tasks, strict=False):
                 machine.task(name, task(mount))
-            machine.at_end.append(lambda: _put_away(machine, mount))
+            machine.at_end.append(lambda: _read_and_put_away(machine, mount))
 
         return build
 
@@ -159,6 +162,12 @@ def _check_end(machine: Machine, mount: Mount, oracle: _Oracle) -> None:
     assert on_disk == cached, f"the file is {_summary(on_disk)} on disk, {_summary(cached)} in the cache"
 
 
+def _read_and_put_away(machine: Machine, mount: Mount) -> None:
+    # Mappings go with the page: there has to be one.
+    _whole(machine, mount)
+    _put_away(machine, mount)
+
+
 def _whole(machine: Machine, mount: Mount) -> bytes:
     found = run_alone(mount.read(0, mount.inode.i_size + 1), machine.interrupts)
     assert isinstance(found, bytes), f"reading answers {found}"
@@ -203,6 +212,9 @@ def _cut(size: int) -> Operation:
     return Operation(Kind.TRUNCATE, size)
 
 
+_APART = (_write(2048, 2048), _write(0, 2048))
+"""Two blocks of a page that do not follow each other on disk: two bios."""
+
 SCENES = (
     Scene("read, append", (_write(0, 100), _REMOUNT), ((_read(0, 200),), (_write(100, 100, 2),))),
     Scene("read, overwrite", (_write(0, PAGE), _REMOUNT), ((_read(0, PAGE),), (_write(0, PAGE, 2),))),
@@ -212,10 +224,14 @@ SCENES = (
         ((_read(PAGE, 100),), (_cut(100), _cut(PAGE + 200))),
     ),
     Scene("read, empty and extend", (_write(0, 200), _REMOUNT), ((_read(0, 100),), (_cut(0), _cut(200)))),
-    Scene("write back, cut", (_write(0, PAGE + 100),), ((_DROP,), (_cut(PAGE),))),
-    Scene("write back, fsync", (_write(0, PAGE),), ((_DROP,), (_FSYNC,)), block_size=2048),
-    Scene("write back, overwrite", (_write(0, PAGE),), ((_DROP,), (_write(0, 100, 2),)), block_size=2048),
-    Scene("write back on two CPUs", (_write(0, PAGE),), ((_FSYNC,),), block_size=2048, interleaves=True),
+    Scene(
+        "write back, cut",
+        (_write(0, PAGE + 100), _FSYNC, _write(PAGE, 50, 2)),
+        ((_DROP,), (_cut(PAGE),)),
+    ),
+    Scene("write back, fsync", _APART, ((_DROP,), (_FSYNC,)), block_size=2048),
+    Scene("write back, overwrite", _APART, ((_DROP,), (_write(0, 100, 2),)), block_size=2048),
+    Scene("write back on two CPUs", _APART, ((_FSYNC,),), block_size=2048, interleaves=True),
     Scene(
         "read on two CPUs",
         (_write(0, PAGE), _REMOUNT),
@@ -249,10 +265,8 @@ def _get_extent(mount: Mount) -> Steps[None]:
     mount.tree.free_extent_map(em)
 
 
-def _drop_holes(mount: Mount) -> Steps[None]:
-    # Two tasks ask for a mapping of a page that nobody has locked, so nobody releases it.
-    yield from _get_extent(mount)
-    yield from mount.read(0, 1)
+def _release(mount: Mount) -> Steps[None]:
+    yield from drop_mappings(mount.io, 0, PAGE - 1)
 
 
 def _lock_and_unlock(mount: Mount) -> Steps[None]:
@@ -266,6 +280,7 @@ def _lock_without_memory(mount: Mount) -> Steps[None]:
 
 DIRECT_SCENES = (
     DirectScene("two look-ups of one block", (_get_extent, _get_extent)),
+    DirectScene("two look-ups of one block, and a release", (_get_extent, _get_extent, _release)),
     DirectScene("lock_range and unlock_range", (_lock_and_unlock, _lock_and_unlock)),
     DirectScene("lock_range without memory", (_lock_without_memory,)),
 )

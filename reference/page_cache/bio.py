@@ -95,6 +95,9 @@ class BlockDevice:
         self.submitted = 0
         self.failing: Callable[[int, Bio], bool] = _never
 
+    def __repr__(self) -> str:
+        return "the disk"
+
     def submit_bio(self, rw: int, bio: Bio) -> None:
         """Queue `bio` (block/ll_rw_blk.c). Its pages are kept alive by PG_locked or PG_writeback alone."""
         self.bios.check(bio)

@@ -56,6 +56,7 @@ class Page(SlabObject):
         "mapping",
         "private",
         "slab",
+        "tagged_dirty",
         "uptodate",
         "writeback",
         "writeback_wq",
@@ -70,6 +71,8 @@ class Page(SlabObject):
         self.locked = False
         self.uptodate = False
         self.dirty = False
+        self.tagged_dirty = False
+        """PAGECACHE_TAG_DIRTY, by which dirty pages are found: it outlives PG_dirty until writeback begins."""
         self.writeback = False
         self.error = False
         self.has_private = False
@@ -144,8 +147,10 @@ def wait_on_page_locked(page: Page) -> Steps[None]:
 
 
 def set_page_writeback(page: Page) -> None:
-    """Set PG_writeback (include/linux/page-flags.h)."""
+    """Set PG_writeback (`test_set_page_writeback`, mm/page-writeback.c)."""
     page.writeback = True
+    if not page.dirty:
+        page.tagged_dirty = False
     note(f"set_page_writeback({page.index})")
 
 

@@ -25,6 +25,7 @@ def set_page_dirty_nobuffers(page: Page) -> None:
     """Set PG_dirty (`__set_page_dirty_nobuffers`, mm/page-writeback.c)."""
     page.slab.check(page)
     page.dirty = True
+    page.tagged_dirty = True
     note(f"set_page_dirty({page.index})")
 
 
@@ -72,7 +73,7 @@ def filemap_fdatawrite(mapping: AddressSpace) -> Steps[int]:
         page = find_get_page(mapping, index)
         if page is None:
             continue
-        if page.dirty:
+        if page.tagged_dirty:
             ret = yield from writeback_page(mapping, page, wait=True)
             if ret:
                 mapping_set_error(mapping, ret)
