@@ -57,7 +57,7 @@ def rewrite_mix(live: int, rng: random.Random) -> Iterator[Operation]:
 
 
 def split_mix(live: int, rng: random.Random) -> Iterator[Operation]:
-    """Blocks of four pages: dirtied, one page in the middle up to date and not any more: they split and merge."""
+    """Blocks of four dirty pages, one in the middle up to date and not any more: they split and merge."""
     while True:
         block = 8 * rng.randrange(live // 2)
         yield Operation(True, block * PAGE, (block + 4) * PAGE - 1, EXTENT_DIRTY)

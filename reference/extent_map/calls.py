@@ -8,11 +8,12 @@ an error was due.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EEXIST, ENOENT, ENOMEM
 from typing import Literal, NamedTuple, TypeVar
 
 from reference.extent_map.behaviour import Behaviour
-from reference.extent_map.bits import EXTENT_LOCKED, GFP_ATOMIC, GFP_NOFS, describe
+from reference.extent_map.bits import ALL_BITS, EXTENT_LOCKED, GFP_ATOMIC, GFP_NOFS, describe
 from reference.extent_map.make import extent_map_tree
 from reference.extent_map.naive import NaiveMaps, NaiveStates
 from reference.extent_map.objects import ExtentMap
@@ -20,7 +21,7 @@ from reference.extent_map.radix import RadixExtentMapTree
 from reference.extent_map.tree import FailedStart
 from reference.machine import PREEMPT, Interrupts, Steps, run_alone
 
-__all__ = ["SIZE", "Call", "Name", "Trial"]
+__all__ = ["SIZE", "Call", "Trial"]
 
 SIZE = 12
 """Calls are about the first and the last so many bytes of the file (states), or the first (maps)."""
@@ -120,7 +121,7 @@ class Trial:
 
     def _set(self, call: Call) -> None:
         failed = FailedStart()
-        needs = self._needs_state(call, holes=True)
+        needs = self._needs_state(call, call.bits)
         err = self._run(
             call,
             self.tree.set_extent_bit(call.start, call.end, call.bits, call.flag, failed, self._mask(call)),
@@ -133,7 +134,7 @@ class Trial:
         assert at is None or failed.value == at, f"failed_start is {failed.value} instead of {at}"
 
     def _clear(self, call: Call) -> None:
-        needs = self._needs_state(call, holes=False)
+        needs = self._cuts(call, lambda held: call.flag or held & call.bits != 0)
         found = self._run(
             call,
             self.tree.clear_extent_bit(call.start, call.end, call.bits, True, call.flag, self._mask(call)),
@@ -176,7 +177,7 @@ class Trial:
     def _lock(self, call: Call) -> None:
         locked = self.states.test(call.start, call.end, EXTENT_LOCKED, False)
         mask = GFP_ATOMIC if locked else self._mask(call)
-        needs = self._needs_state(call, holes=True)
+        needs = self._needs_state(call, EXTENT_LOCKED)
         err = self._run(call, self.tree.lock_extent(call.start, call.end, mask))
         if err == -ENOMEM:
             self._check_error_was_due(call, needs)
@@ -241,12 +242,18 @@ class Trial:
     def _mask(self, call: Call) -> int:
         return GFP_ATOMIC if call.atomic or call.irq else GFP_NOFS
 
-    def _needs_state(self, call: Call, *, holes: bool) -> bool:
-        """Tell whether the range cuts a state, or with `holes` has bytes without one."""
-        rows = self.tree.states.states()
-        if any(start < call.start <= end or start <= call.end < end for start, end, _ in rows):
-            return True
-        return holes and not self.states.test(call.start, call.end, 31, True)
+    def _needs_state(self, call: Call, bits: int) -> bool:
+        """Tell whether the range cuts a state that a set of `bits` changes, or has bytes without one."""
+        return self._cuts(call, lambda held: bits & ~held != 0) or not self.states.test(
+            call.start, call.end, ALL_BITS, True
+        )
+
+    def _cuts(self, call: Call, changes: Callable[[int], bool]) -> bool:
+        """Tell whether the range has a part of a state whose bits are such that the call `changes` them."""
+        return any(
+            changes(bits) and (start < call.start <= end or start <= call.end < end)
+            for start, end, bits in self.tree.states.states()
+        )
 
     def _offsets(self, call: Call) -> list[int]:
         cells = self.states.cells

@@ -67,6 +67,10 @@ def poison(entry: ExtentState | ExtentMap) -> None:
     entry.__class__ = _POISON[type(entry)]
 
 
+# What Python and the machine ask of an object that is still linked to by one that is out of the tree itself.
+_HARMLESS = frozenset({"__class__", "__fingerprint__"})
+
+
 def _used(what: str, name: str) -> NoReturn:
     raise UseAfterFree(f"an {what} that was freed is used: {name}")
 
@@ -75,11 +79,8 @@ class _FreedState(ExtentState):
     __slots__ = ()
 
     def __getattribute__(self, name: str) -> object:
-        if name == "__class__":
-            return _FreedState
-        if name == "__fingerprint__":
-            # The explorer looks at frames, which may name an object that is gone.
-            return lambda: "freed"
+        if name in _HARMLESS:
+            return object.__getattribute__(self, name)
         _used("extent_state", name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -96,11 +97,8 @@ class _FreedMap(ExtentMap):
     __slots__ = ()
 
     def __getattribute__(self, name: str) -> object:
-        if name == "__class__":
-            return _FreedMap
-        if name == "__fingerprint__":
-            # The explorer looks at frames, which may name an object that is gone.
-            return lambda: "freed"
+        if name in _HARMLESS:
+            return object.__getattribute__(self, name)
         _used("extent_map", name)
 
     def __setattr__(self, name: str, value: object) -> None:

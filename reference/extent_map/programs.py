@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from reference.extent_map.behaviour import Behaviour
 from reference.extent_map.bits import EXTENT_DIRTY, EXTENT_LOCKED, EXTENT_NEW, GFP_NOFS
-from reference.extent_map.calls import Call, Name
+from reference.extent_map.calls import Call
 from reference.extent_map.hunt import Chooser
 from reference.extent_map.make import extent_map_tree
 from reference.extent_map.tree import ExtentMapTree
@@ -82,25 +82,25 @@ def hunt_programs(behaviour: Behaviour, rng: Chooser, programs: int, runs: int =
 
 
 def random_program(rng: Chooser) -> Program:
-    """Return two tasks: one that sets and clears a bit, and another bit, one that waits for it."""
+    """Return two tasks: one that sets a bit, and sets and clears that and another, one that waits for it."""
     bit = (EXTENT_DIRTY, EXTENT_LOCKED)[rng.randrange(2)]
-    works = tuple(_random_work(rng, bit) for _ in range(1 + rng.randrange(4)))
-    start, end = _random_range(rng)
-    return (works, (Call("wait", start, end, bit),))
+    start, end = _random_range(rng, 0, BYTES - 1)
+    works = [_set(start, end, bit)]
+    for _ in range(1 + rng.randrange(3)):
+        first, last = _random_range(rng, 0, BYTES - 1)
+        bits = bit if rng.randrange(3) else EXTENT_NEW
+        works.append(_set(first, last, bits) if rng.randrange(2) else Call("clear", first, last, bits))
+    first, last = _random_range(rng, start, end)
+    return (tuple(works), (Call("wait", first, last, bit),))
 
 
-def _random_work(rng: Chooser, bit: int) -> Call:
-    start, end = _random_range(rng)
-    bits = bit if rng.randrange(3) else EXTENT_NEW
-    name: Name = "set" if rng.randrange(2) else "clear"
-    if bits == EXTENT_LOCKED and name == "set":
-        return Call("lock", start, end)
-    return Call(name, start, end, bits)
+def _set(start: int, end: int, bits: int) -> Call:
+    return Call("lock", start, end) if bits == EXTENT_LOCKED else Call("set", start, end, bits)
 
 
-def _random_range(rng: Chooser) -> tuple[int, int]:
-    start = rng.randrange(BYTES)
-    return start, start + rng.randrange(BYTES - start)
+def _random_range(rng: Chooser, low: int, high: int) -> tuple[int, int]:
+    start = low + rng.randrange(high - low + 1)
+    return start, start + rng.randrange(high - start + 1)
 
 
 def shrink_program(behaviour: Behaviour, race: Race) -> Race:

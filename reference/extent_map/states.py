@@ -298,6 +298,12 @@ class States(ABC):
             request.start &= U64_MAX
         return request.start <= request.end
 
+    def _clears_nothing(self, request: Request, state: ExtentState) -> bool:
+        """Tell whether `state` has none of the bits, so that it need not be split where the range cuts it."""
+        if request.delete or state.state & request.bits or self.behaviour.clear_splits_in_vain:
+            return False
+        return state.start < request.start or state.end > request.end
+
     def _clear_goes_on(self, request: Request) -> bool:
         if self.behaviour.clear_wraps:
             request.start &= U64_MAX

@@ -32,7 +32,7 @@ def test_the_checks_find_the_defect(defect: Defect, corrected: Behaviour) -> Non
     behaviour = corrected.having(defect.name)
     rng = random.Random(1)
     if defect.name in NEED_TASKS:
-        race = hunt_programs(behaviour, rng, 6000)
+        race = hunt_programs(behaviour, rng, 3000)
         assert race is not None
         assert race.found.finding.kind == "LostWakeUp"
         assert not faults(explore(scenario(corrected, race.program)))
@@ -46,7 +46,7 @@ def test_the_checks_find_the_defect(defect: Defect, corrected: Behaviour) -> Non
 
 @by_version
 def test_the_corrected_version_shows_nothing_to_single_calls(behaviour: Behaviour) -> None:
-    assert hunt_calls(behaviour, random.Random(2), 4000) is None
+    assert hunt_calls(behaviour, random.Random(2), 1500) is None
 
 
 @by_version
