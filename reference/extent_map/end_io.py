@@ -40,7 +40,7 @@ def submit_extent_page(
 
 
 def end_bio_extent_writepage(bio: Bio, bytes_done: int, error: int) -> Steps[None]:
-    """The range of each vector is written: end its writeback, and that of the page if nothing else is under way."""
+    """The range of each vector is written: end its writeback, and the page's if that was the last."""
     del bytes_done, error
     io = bio.bi_private
     assert isinstance(io, ExtentIo)
@@ -86,7 +86,7 @@ def end_bio_extent_preparewrite(bio: Bio, bytes_done: int, error: int) -> Steps[
 
 
 def finish_read(io: ExtentIo, page: Page, start: int, end: int, *, read: bool, uptodate: bool) -> Steps[None]:
-    """Unlock [start, end] of the page, and the page if that was the last; `uptodate` says whether it has data.
+    """Unlock [start, end] of the page, and the page if that was the last; `uptodate`: it has its data.
 
     `read` says whether a bio is done, or what is left when all bios are submitted.
     """

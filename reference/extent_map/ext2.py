@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ext2 as the user of the extent code, mounted with -o extentmap (fs/ext2/inode.c of both versions, July 2007)."""
+"""ext2 as the user of the extent code, mounted with -o extentmap (fs/ext2/inode.c, July 2007)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ __all__ = ["Ext2ExtentMapOperations", "ext2_get_extent"]
 def ext2_get_extent(io: ExtentIo, start: int, end: int, create: bool) -> Steps[ExtentMap | int]:
     """Return the mapping of byte `start` (of a block's beginning), with a reference; or -errno.
 
-    One that is not cached is made, for one block, and cached; with `create` the block is allocated, and marked
-    EXTENT_NEW. `end` is the last byte of interest.
+    One that is not cached is made, for one block, and cached; with `create` the block is allocated, and
+    marked EXTENT_NEW. `end` is the last byte of interest.
     """
     behaviour = io.behaviour
     bh = BufferHead(io.blocksize)
@@ -159,7 +159,7 @@ class Ext2ExtentMapOperations:
         yield from drop_mappings(io, -(-(start + offset) // io.blocksize) * io.blocksize, page_end(start))
 
     def truncate(self, inode: Inode) -> Steps[int]:
-        """`ext2_truncate`: zero the rest of the last block and free those behind it. ext2 does not tell errors."""
+        """`ext2_truncate`: zero the rest of the last block, free those behind it. ext2 tells no errors."""
         behaviour = self.io.behaviour
         if behaviour.truncates_as_buffers:
             ret = yield from block_truncate_page(inode.i_mapping, i_size_read(inode))

@@ -15,7 +15,7 @@ __all__ = ["PAGE_DEFECTS", "PageBehaviour"]
 class PageBehaviour:
     """Which defects of the page half are there. Corrected, none, is the default.
 
-    Lines are those of fs/extent_map.c, or of fs/ext2/inode.c for functions of ext2, as the patches leave them.
+    Lines are those of fs/extent_map.c, or of fs/ext2/inode.c for ext2's functions, as the patches leave them.
     """
 
     # extent_read_full_page
@@ -45,7 +45,7 @@ class PageBehaviour:
         "extent_read_full_page",
         radix=1262,
         rbtree=1296,
-        what="zeroes from the offset that the end of the file has in its own page; last_byte - 1 is huge for 0",
+        what="zeroes from the offset that the file's end has in its own page; last_byte - 1 is huge for 0",
         consequence="a page behind the end of the file is up to date with what was in memory before",
     )
     read_rereads_dirty_blocks: bool = defect(
@@ -83,7 +83,7 @@ class PageBehaviour:
         "extent_write_full_page",
         radix=1322,
         what="locks and marks up to the end of the file, which may be the page's first byte",
-        consequence="a state that ends before it starts, and end_page_writeback of a page that is not under it",
+        consequence="a state that ends before it starts; BUG in end_page_writeback of a page not under it",
     )
     write_sets_writeback_late: bool = defect(
         "extent_write_full_page",
@@ -101,7 +101,7 @@ class PageBehaviour:
         "extent_write_full_page",
         rbtree=1399,
         what="sets WRITEBACK block by block, each just before its bio",
-        consequence="PG_writeback ends when the first is done before the second begins: fsync returns too early",
+        consequence="PG_writeback ends if the first is done before the second begins: fsync returns early",
     )
     write_asks_extent_dirty: bool = defect(
         "extent_write_full_page",
@@ -132,7 +132,7 @@ class PageBehaviour:
         "extent_write_full_page",
         rbtree=1366,
         what="gives blocks to holes and leaves EXTENT_NEW set, which only prepare_write clears",
-        consequence="NEW stays on a block that has data; a later partial write that has to read would zero it",
+        consequence="NEW stays on a block with data, and a partial write that should read it would zero it",
     )
     write_swallows_errors: bool = defect(
         "extent_write_full_page",
@@ -149,7 +149,7 @@ class PageBehaviour:
         radix=1089,
         rbtree=1123,
         what="clears its bits and then looks whether others are left, without a lock around both",
-        consequence="two bios of a page that are done on two CPUs both unlock it, or both end its writeback: BUG",
+        consequence="two bios of a page done on two CPUs both unlock it, or both end its writeback: BUG",
     )
     write_error_not_recorded: bool = defect(
         "end_bio_extent_writepage",
@@ -178,14 +178,14 @@ class PageBehaviour:
         "extent_prepare_write",
         rbtree=1497,
         what="decides about a mapping of several blocks by its first block's end",
-        consequence="a last block that is written in part is not read first: memory contents become file data",
+        consequence="a last block written in part is not read first: memory contents become file data",
     )
     prepare_reads_to_page_start: bool = defect(
         "extent_prepare_write",
         radix=1445,
         rbtree=1471,
         what="begins with page_offset 0, wherever in the page the block is",
-        consequence="the block is read over the page's first one, and that is unlocked; the writer waits for ever",
+        consequence="the block is read over the page's first one, and the writer waits for its own for ever",
     )
     prepare_adds_up_offsets: bool = defect(
         "extent_prepare_write",
@@ -264,7 +264,7 @@ class PageBehaviour:
     )
     release_ignores_lost_race: bool = defect(
         "try_release_extent_mapping",
-        radix=1553,
+        radix=1552,
         rbtree=1578,
         what="drops the tree's reference even if remove_extent_mapping found nothing to remove",
         consequence="double free when two pages of one mapping are released at once",
@@ -348,7 +348,7 @@ class PageBehaviour:
     )
     truncates_as_buffers: bool = defect(
         "ext2_truncate",
-        radix=1076,
+        radix=1069,
         what="calls block_truncate_page, which takes page->private, 1, for buffer heads or attaches some",
         consequence="oops when a file grows within a page; the zeroed end of a shrunk file is never written",
     )

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must hold of a file's pages, states, mappings and blocks when nothing is under way. Numbers 1 to 6 are in invariants.py.
+"""What must hold of a file's pages, states, mappings and blocks when nothing is under way.
+
+Numbers go on from those of the trees (invariants.py).
 
 11. No page is locked or under writeback, and nobody waits for one.
 12. No byte is EXTENT_LOCKED, EXTENT_WRITEBACK or EXTENT_NEW.
@@ -32,11 +34,12 @@ def validate_at_rest(mount: Mount, *, disk_is_good: bool = True) -> None:
     mount.tree.validate()
     for index, page in mount.mapping.pages.items():
         _check_page(mount, index, page)
-        if disk_is_good and page.uptodate and not page.dirty:
-            _check_contents(mount, page)
     _check_states(mount)
     _check_mappings(mount)
     _check_blocks(mount)
+    for page in mount.mapping.pages.values():
+        if disk_is_good and page.uptodate and not page.dirty:
+            _check_contents(mount, page)
     _check_memory(mount)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Scenes for the explorer: system calls of several tasks on one file, and bios that are done at any time.
 
-What must hold, whatever comes when: each byte read is one that some order of the calls can put there; in the end
-the file is what some order of the calls makes of it, in the cache and on disk; what fsync has returned for is on
-disk; the file can be put away, and nothing is left of it.
+What must hold, whatever comes when: each byte read is one that some order of the calls can put there; in the
+end the file is what some order of the calls makes of it, in the cache and on disk; what fsync has returned
+for is on disk; the file can be put away, and nothing is left of it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class DirectScene:
 
 
 class _Oracle:
-    """What the file can hold: `some` after some of the tasks' changes, in any order, and `final` after all."""
+    """What the file can hold: `some` after some of the tasks' changes in any order, `final` after all."""
 
     def __init__(self, scene: Scene) -> None:
         changes = [tuple(op for op in task if op.kind in CHANGES) for task in scene.tasks]

@@ -17,7 +17,7 @@ from reference.page_cache.page import Page
 __all__ = ["drop_mappings", "extent_invalidatepage", "try_release_extent_mapping"]
 
 SPINS = 3
-"""How often a loop that goes round for as long as something is locked is followed before it is left to wait."""
+"""How often a loop that spins while something is locked is followed, before it is left to wait."""
 
 
 def extent_invalidatepage(io: ExtentIo, page: Page, offset: int) -> Steps[int]:

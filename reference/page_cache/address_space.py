@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pages of one file (`struct address_space`), finding, adding and removing them (mm/filemap.c, 2.6.22)."""
+"""The pages of one file (`struct address_space`), and finding them (mm/filemap.c, Linux 2.6.22)."""
 
 from __future__ import annotations
 

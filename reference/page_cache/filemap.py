@@ -126,7 +126,7 @@ def generic_file_buffered_write(inode: Inode, pos: int, data: bytes, truncate: T
 
 
 def filemap_nopage(mapping: AddressSpace, index: int) -> Steps[Page | int]:
-    """Return the page at `index` for a page table, with a reference; -EFAULT (SIGBUS) beyond the file's end."""
+    """Return the page at `index` for a page table, with a reference; -EFAULT (SIGBUS) past the end."""
     size = (i_size_read(mapping.host) + PAGE_CACHE_SIZE - 1) >> PAGE_CACHE_SHIFT
     if index >= size:
         return -errno.EFAULT

@@ -41,7 +41,8 @@ class Page(SlabObject):
     """`struct page`: one page of a file. The flags are `PG_locked`, `PG_uptodate` and so on.
 
     `private` is what `page_private()` returns: 0, 1 (what the extent code puts there, no pointer) or the
-    buffer heads. `count` is `_count`: one reference for the page cache, one while PG_private is set, and the users'.
+    buffer heads. `count` is `_count`: one reference for the page cache, one while PG_private is set, and the
+    users'.
     """
 
     __slots__ = (
@@ -72,7 +73,7 @@ class Page(SlabObject):
         self.uptodate = False
         self.dirty = False
         self.tagged_dirty = False
-        """PAGECACHE_TAG_DIRTY, by which dirty pages are found: it outlives PG_dirty until writeback begins."""
+        """PAGECACHE_TAG_DIRTY, by which dirty pages are found; it stays until writeback begins."""
         self.writeback = False
         self.error = False
         self.has_private = False
