@@ -120,7 +120,7 @@ CASES = (
         "fsx",
         "every file operation in random order on one file, every byte read compared",
         QUICK,
-        partial(random_operations, count=400),
+        partial(random_operations, count=300),
     ),
     case(
         "fsx-large",
