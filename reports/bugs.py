@@ -99,9 +99,9 @@ def bugs_markdown(found: Values) -> str:
     lines = [
         *("# The defects of the patches of July 2007", ""),
         *(ABOUT, ""),
-        f"Made by `iodiff bugs --seed {found['seed']} --markdown docs/bugs-2007.md`; "
-        f"`iodiff bugs NAME` shows one with every step. Versions: {versions}. Lines are of the first and of the second version's "
-        "fs/extent_map.c, or fs/ext2/inode.c for functions of ext2.",
+        f"Made by `iodiff bugs --seed {found['seed']} --markdown docs/bugs-2007.md`.",
+        f"`iodiff bugs NAME` shows one with every step. Versions: {versions}.",
+        "Lines are of the first and of the second version's fs/extent_map.c, or fs/ext2/inode.c for functions of ext2.",
         "",
         *conclusion(found),
         "",
