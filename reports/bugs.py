@@ -101,7 +101,7 @@ def bugs_markdown(found: Values) -> str:
         *(ABOUT, ""),
         f"Made by `iodiff bugs --seed {found['seed']} --markdown docs/bugs-2007.md`.",
         f"`iodiff bugs NAME` shows one with every step. Versions: {versions}.",
-        "Lines are of the first and of the second version's fs/extent_map.c, or fs/ext2/inode.c for functions of ext2.",
+        "Lines are of the first and of the second version's fs/extent_map.c, or fs/ext2/inode.c for ext2's functions.",
         "",
         *conclusion(found),
         "",

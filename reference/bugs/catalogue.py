@@ -110,10 +110,10 @@ def clean(structure: Structure, random_of: RandomOf) -> list[Catch]:
     """Return what the hunts find in the corrected version: nothing, if all is well."""
     version = corrected(structure)
     found = [
-        calls.hunt(version, random_of(f"corrected {structure} calls")),
-        programs.hunt(version, random_of(f"corrected {structure} programs"), 300),
-        operations.hunt(version, random_of(f"corrected {structure} operations"), trials=500),
+        calls.hunt(version, random_of(f"corrected {structure} calls"), 1000),
+        programs.hunt(version, random_of(f"corrected {structure} programs"), 150),
+        operations.hunt(version, random_of(f"corrected {structure} operations"), trials=400),
         scenes.hunt_at_random(version, random_of(f"corrected {structure} scenes")),
-        scenes.hunt_everywhere(version, 500),
+        scenes.hunt_everywhere(version, 300),
     ]
     return [catch for catch in found if catch is not None]

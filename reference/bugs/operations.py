@@ -18,7 +18,7 @@ __all__ = ["Operations", "hunt", "operation_of", "random_operations"]
 
 T = TypeVar("T")
 
-TRIALS = 2500
+TRIALS = 8000
 OPERATIONS = 40
 """Of one trial."""
 WEIGHTS = {
@@ -31,17 +31,18 @@ WEIGHTS = {
     Kind.INVALIDATE: 6,
     Kind.REMOUNT: 1,
 }
-COLD = {Kind.READ: 3, Kind.WRITE: 4, Kind.INVALIDATE: 3}
+COLD = {Kind.READ: 3, Kind.WRITE: 3, Kind.INVALIDATE: 4}
 """Where little stays in the cache."""
 MIXES = (
     Mix(weights=WEIGHTS, max_size=12288, max_length=5000),
     Mix(weights=WEIGHTS, max_size=12288, max_length=5120, align=512),
     Mix(weights=COLD, max_size=8192, max_length=4096, align=512),
+    Mix(weights=COLD, max_size=4096, max_length=4096, align=512),
 )
-"""Two or three pages: small files make neighbours meet. Half blocks make their edges meet."""
+"""Up to three pages: small files make neighbours meet. Half blocks make their edges meet."""
 SHRINKING = 600
 """How many shorter or simpler sequences are tried."""
-LONGS = (64, 64, 64, 13)
+LONGS = (64, 64, 64, 64, 64, 13)
 """Bits of an unsigned long; with 13, page->index << PAGE_CACHE_SHIFT wraps at 8 KiB instead of at 4 GiB."""
 PLAIN = Setting()
 
@@ -153,12 +154,13 @@ def _random_setting(rng: Random) -> Setting:
     failing = (
         Faults(),
         Faults(read=number),
+        Faults(read=number),
         Faults(write=number),
         Faults(lookup=number),
         Faults(mapping=number),
     )
     return Setting(
-        block_size=_one_of(rng, (1024, 1024, 2048, 4096)),
+        block_size=_one_of(rng, (1024, 1024, 1024, 2048, 4096)),
         blocks=_one_of(rng, (64, 64, 64, 10, 6, 4)),
         completions=_one_of(rng, tuple(Completions)),
         faults=_one_of(rng, failing),
