@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from harness.errors import UserError
@@ -29,7 +29,7 @@ from reference.bugs import (
 )
 from reference.extent_map import Defect
 
-__all__ = ["VERSIONS", "Catalogue", "all_is_well", "catalogue", "defects_named"]
+__all__ = ["VERSIONS", "Catalogue", "all_is_well", "catalogue", "defects_named", "random_of"]
 
 Catalogue = dict[str, Any]
 Progress = Callable[[str], None]
@@ -51,7 +51,7 @@ def catalogue(
         "versions": VERSIONS,
         "ways": dict(WAYS),
         "defects": list(_defects(defects_named(name), seed, traces, progress)),
-        "corrected": [] if name else list(_corrected(_random_of(seed), progress)),
+        "corrected": [] if name else list(_corrected(seed, progress)),
     }
 
 
@@ -75,20 +75,21 @@ def all_is_well(found: Catalogue) -> bool:
 
 def _defects(
     defects: Iterable[Defect], seed: int, traces: bool, progress: Progress
-) -> Iterable[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     for defect in defects:
         progress(defect.name)
-        yield _defect(hunt(defect, _random_of(seed)), traces)
+        yield _defect(hunt(defect, random_of(seed)), traces)
 
 
-def _corrected(random_of: RandomOf, progress: Progress) -> Iterable[dict[str, Any]]:
+def _corrected(seed: int, progress: Progress) -> Iterator[dict[str, Any]]:
     for structure in STRUCTURES:
         progress(f"the corrected {structure} version")
-        found = [_caught(catch, corrected(structure)) for catch in clean(structure, random_of)]
+        found = [_caught(catch, corrected(structure)) for catch in clean(structure, random_of(seed))]
         yield {"version": structure, "found": found}
 
 
-def _random_of(seed: int) -> RandomOf:
+def random_of(seed: int) -> RandomOf:
+    """Return what makes the random numbers of each hunt from its name."""
     return lambda name: random.Random(f"{seed} {name}")
 
 
