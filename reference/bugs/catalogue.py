@@ -29,6 +29,7 @@ WAYS: Mapping[str, str] = {
 }
 """How reproducers are found."""
 
+# Until one finds something: what takes longer comes later.
 _HUNTS: Mapping[Half, tuple[Hunt, ...]] = {
     "trees": (
         lambda version, _, rng: calls.hunt(version, rng),
@@ -37,7 +38,9 @@ _HUNTS: Mapping[Half, tuple[Hunt, ...]] = {
     "pages": (
         lambda version, without, rng: operations.hunt(version, rng, without, 200),
         lambda version, _, rng: scenes.hunt_at_random(version, rng),
-        lambda version, without, rng: operations.hunt(version, rng, without),
+        lambda version, without, rng: operations.hunt(version, rng, without, 2500),
+        lambda version, _without, _rng: scenes.hunt_everywhere(version, preemptions=2),
+        lambda version, without, rng: operations.hunt(version, rng, without, 8000),
         lambda version, _without, _rng: scenes.hunt_everywhere(version),
     ),
 }

@@ -18,7 +18,6 @@ __all__ = ["Operations", "hunt", "operation_of", "random_operations"]
 
 T = TypeVar("T")
 
-TRIALS = 8000
 OPERATIONS = 40
 """Of one trial."""
 WEIGHTS = {

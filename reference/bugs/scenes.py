@@ -86,9 +86,11 @@ def hunt_at_random(version: Version, rng: Random, runs: int = RUNS) -> Catch | N
     return _first(version, lambda scenario: random_runs(scenario, rng, runs))
 
 
-def hunt_everywhere(version: Version, max_states: int = STATES) -> Catch | None:
-    """Explore each scene; return the first finding, shrunk."""
-    return _first(version, lambda scenario: explore(scenario, max_states=max_states))
+def hunt_everywhere(
+    version: Version, max_states: int = STATES, preemptions: int | None = None
+) -> Catch | None:
+    """Explore each scene, with `preemptions` only so many of those; return the first finding, shrunk."""
+    return _first(version, lambda scenario: explore(scenario, max_states=max_states, preemptions=preemptions))
 
 
 def _first(version: Version, look: Callable[[Scenario], Exploration]) -> Catch | None:
