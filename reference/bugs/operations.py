@@ -104,7 +104,7 @@ def operation_of(data: dict[str, Any]) -> Operation:
     return Operation(**{**data, "kind": Kind(data["kind"])})
 
 
-def hunt(version: Version, rng: Random, without: Version | None = None, trials: int = TRIALS) -> Catch | None:
+def hunt(version: Version, rng: Random, without: Version | None = None, trials: int = 1000) -> Catch | None:
     """Try random operations in random surroundings; return the first that show something, shrunk.
 
     What shows something on the version `without` as well does not count.
