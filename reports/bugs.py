@@ -24,6 +24,12 @@ ABOUT = (
     "know nothing of it, look for it, and what shows it is made as small as it can be. It counts if the same "
     "shows nothing without the defect. Place, what and consequence are written by people; all else is found."
 )
+READING = (
+    "Offsets and lengths are bytes; ranges include their ends. A list of calls begins with empty trees, one of "
+    "operations with an empty file, which at the end is written back, forgotten and read again. Where tasks take "
+    "turns, each line is one of them, or an interrupt, going on: the first and the last function that it calls "
+    "before another does. Memory that nobody wrote to is 0xa5, a disk's blocks 0xdd."
+)
 
 
 def place(defect: Values) -> str:
@@ -82,6 +88,7 @@ def bugs_html(found: Values) -> str:
         .render(
             found=found,
             about=ABOUT,
+            reading=READING,
             well=well,
             conclusion=conclusion(found),
             halves=[(title, defects) for title, defects in halves if defects],
@@ -98,7 +105,7 @@ def bugs_markdown(found: Values) -> str:
     versions = " and ".join(f"{name} ({date})" for name, date in found["versions"].items())
     lines = [
         *("# The defects of the patches of July 2007", ""),
-        *(ABOUT, ""),
+        *(ABOUT, "", READING, ""),
         f"Made by `iodiff bugs --seed {found['seed']} --markdown docs/bugs-2007.md`.",
         f"`iodiff bugs NAME` shows one with every step. Versions: {versions}.",
         "Lines are of the first and of the second version's fs/extent_map.c, for ext2's functions",

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from reference.bugs.reproducer import Catch, Random, Shown, shown
 from reference.bugs.version import Version
-from reference.extent_map.page_file import Completions, Faults, PageCacheFile, Setting
+from reference.extent_map.page_file import OUTAGE, Completions, Faults, PageCacheFile, Setting
 from reference.extent_map.page_hunt import hunt as try_operations
 from reference.fsx import ByteFile, Kind, Mix, Operation, generate, shrink
 from reference.machine import Finding
@@ -169,11 +169,7 @@ def _random_setting(rng: Random) -> Setting:
 
 def _shrunk(found: Operations, shows: _Shows) -> Catch:
     best = found
-    while True:
-        setting = _plainer(best, shows)
-        operations = _shorter(Operations(setting, best.operations), shows)
-        if (smaller := Operations(setting, tuple(operations))) == best:
-            break
+    while (smaller := _shorter(Operations(_plainer(best, shows), best.operations), shows)) != best:
         best = smaller
     last = best.replay(shows.version)
     assert last is not None, "operations show something only once"
@@ -218,11 +214,27 @@ def _earlier(faults: Faults, number: int) -> Faults:
     return Faults(**{name: min(value, number) for name, value in asdict(faults).items()})
 
 
-def _shorter(found: Operations, shows: _Shows) -> list[Operation]:
-    def fails(operations: Sequence[Operation]) -> bool:
-        return shows(Operations(found.setting, tuple(operations)))
+def _shorter(found: Operations, shows: _Shows) -> Operations:
+    """Return fewer and simpler operations; what fails comes earlier if what came before it is left out."""
+    settings = [found.setting]
 
-    return shrink(found.operations, fails, tries=SHRINKING)
+    def fails(operations: Sequence[Operation]) -> bool:
+        for setting in _failing_earlier(settings[-1]):
+            if shows(Operations(setting, tuple(operations))):
+                settings.append(setting)
+                return True
+        return False
+
+    operations = shrink(found.operations, fails, tries=SHRINKING)
+    return Operations(settings[-1], tuple(operations))
+
+
+def _failing_earlier(setting: Setting) -> Iterator[Setting]:
+    """Yield `setting`, and what is like it but for a fault up to a page's worth of bios earlier."""
+    yield setting
+    number = max(asdict(setting.faults).values())
+    for less in range(1, min(number, OUTAGE + 1)):
+        yield replace(setting, faults=_earlier(setting.faults, number - less))
 
 
 def _on(setting: Setting, version: Version) -> Setting:
