@@ -26,9 +26,9 @@ ABOUT = (
 )
 READING = (
     "Offsets and lengths are bytes; ranges include their ends. A list of calls begins with empty trees, one of "
-    "operations with an empty file, which at the end is written back, forgotten and read again. Where tasks take "
-    "turns, each line is one of them, or an interrupt, going on: the first and the last function that it calls "
-    "before another does. Memory that nobody wrote to is 0xa5, a disk's blocks 0xdd."
+    "operations with an empty file, which at the end is written back, forgotten and read again. Where "
+    "tasks take turns, each line is one of them, or an interrupt, going on: the first and the last function "
+    "that it calls before another goes on. Memory that nobody wrote to is 0xa5, blocks of the disk 0xdd."
 )
 
 
