@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.bundle import Bundle, Table
 from harness.capture.records import Kind
-from reference.extent_state import U64_MAX, Behaviour
+from reference.extent_state import U64_MAX, Behaviour, UnknownBehaviourError
 
 __all__ = ["KNOWN_ISSUES", "KnownIssue", "known_issue"]
 
@@ -50,7 +50,10 @@ def known_issue(line: str, bundle: Bundle) -> str | None:
 
 def _before_5_11(capture: Facts) -> bool:
     """Whether the kernel is older than btrfs_update_inode_bytes() (5.11), as its bits tell."""
-    old = Behaviour.of(capture.get("features", ())) == Behaviour.linux_5_10
+    try:
+        old = Behaviour.of(capture.get("features", ())) == Behaviour.linux_5_10
+    except UnknownBehaviourError:
+        return False
     return old and "EXTENT_ADD_INODE_BYTES" not in capture["bits"]
 
 

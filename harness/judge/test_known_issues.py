@@ -105,6 +105,7 @@ def test_other_operations_are_no_locks(tmp_path: Path) -> None:
     [
         pytest.param({"bits": {"EXTENT_LOCKED": LOCKED, "EXTENT_ADD_INODE_BYTES": 1 << 15}}, id="5.11"),
         pytest.param({"features": ["symbol:free_extent_state", "symbol:lock_extent"]}, id="6.1"),
+        pytest.param({"features": []}, id="unknown"),
         pytest.param({"lost": 1, "lost_reasons": {"lost_ring": 1}}, id="events lost"),
     ],
 )
