@@ -25,8 +25,8 @@ ABOUT = (
     "shows nothing without the defect. Place, what and consequence are written by people; all else is found."
 )
 READING = (
-    "Offsets and lengths are bytes; ranges include their ends. A list of calls begins with empty trees, one of "
-    "operations with an empty file, which at the end is written back, forgotten and read again. Where "
+    "Offsets and lengths are bytes; ranges include their ends. A list of calls begins with empty trees, one "
+    "of operations with an empty file, which at the end is written back, forgotten and read again. Where "
     "tasks take turns, each line is one of them, or an interrupt, going on: the first and the last function "
     "that it calls before another goes on. Memory that nobody wrote to is 0xa5, blocks of the disk 0xdd."
 )
