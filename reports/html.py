@@ -28,7 +28,7 @@ from reports.text import dig
 from reports.timeline import MAX_POINTS
 from reports.totals import LIMITS, Totals, add_up, conclusion
 
-__all__ = ["html"]
+__all__ = ["TEMPLATES", "environment", "html"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 ROWS_IN_ALL = 6000
@@ -141,7 +141,7 @@ def html(run: Run, totals: Totals) -> str:
     script = (TEMPLATES / "page.js").read_text()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             run=run,
@@ -177,7 +177,8 @@ def _views(run: Run) -> list[CaseView]:
     return [CaseView(case, n, limit, points, run.name(case)) for n, case in enumerate(cases, 1)]
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills the templates; text is escaped, and what does not print is spelled out."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -56,6 +56,8 @@ def drop_mappings(io: ExtentIo, start: int, end: int) -> Steps[bool]:
     spins = 0
     while start <= end:
         em = yield from tree.lookup_extent_mapping(start, end)
+        if em is not None and behaviour.release_uses_freed_mapping:
+            em = yield from _looked_at_too_late(io, em, start, end)
         if em is None:
             break
         if (yield from _is_locked(io, em, start, end)):
@@ -63,7 +65,8 @@ def drop_mappings(io: ExtentIo, start: int, end: int) -> Steps[bool]:
                 spins += 1
                 yield from _spin(io, em, spins)
                 continue
-            return _let_be(io, em)
+            tree.free_extent_map(em)
+            return behaviour.release_keeps_mapping
         removed = yield from tree.remove_extent_mapping(em)
         start = em.end + 1
         if removed == 0 or behaviour.release_ignores_lost_race:
@@ -73,19 +76,19 @@ def drop_mappings(io: ExtentIo, start: int, end: int) -> Steps[bool]:
 
 
 def _is_locked(io: ExtentIo, em: ExtentMap, start: int, end: int) -> Steps[int]:
-    behaviour = io.behaviour
-    if behaviour.release_spins or behaviour.release_keeps_mapping or behaviour.release_uses_freed_mapping:
+    if io.behaviour.release_spins or io.behaviour.release_keeps_mapping:
         # All that the mapping covers, pages that are not ours included.
         start, end = em.start, em.end
     return (yield from io.tree.test_range_bit(start, end, EXTENT_LOCKED, False))
 
 
-def _let_be(io: ExtentIo, em: ExtentMap) -> bool:
-    """Leave the mapping, which has locked bytes, where it is."""
+def _looked_at_too_late(io: ExtentIo, em: ExtentMap, start: int, end: int) -> Steps[ExtentMap | None]:
+    """Drop the reference to a mapping with locked bytes, then read its end; return it looked up anew."""
+    if not (yield from io.tree.test_range_bit(em.start, em.end, EXTENT_LOCKED, False)):
+        return em
     io.tree.free_extent_map(em)
-    if io.behaviour.release_uses_freed_mapping:
-        _ = em.end + 1
-    return io.behaviour.release_keeps_mapping
+    _ = em.end + 1
+    return (yield from io.tree.lookup_extent_mapping(start, end))
 
 
 def _spin(io: ExtentIo, em: ExtentMap, spins: int) -> Steps[None]:

@@ -101,7 +101,7 @@ from reference.machine.interrupts import Interrupt, Interrupts
 from reference.machine.lock import RwLock
 from reference.machine.machine import Machine, Scenario, Task
 from reference.machine.random_runs import random_runs
-from reference.machine.render import render
+from reference.machine.render import render, story
 from reference.machine.run import Found, Schedule, replay
 from reference.machine.shrink import shrink
 from reference.machine.slab import Slab, SlabObject
@@ -148,4 +148,5 @@ __all__ = [
     "replay",
     "run_alone",
     "shrink",
+    "story",
 ]

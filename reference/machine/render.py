@@ -12,7 +12,7 @@ from reference.machine.machine import Scenario, Task
 from reference.machine.run import Found, Run
 from reference.machine.steps import Blocked
 
-__all__ = ["render"]
+__all__ = ["render", "story"]
 
 _PRIMITIVES = {f"reference.machine.{module}" for module in ("lock", "steps", "wait")}
 """Whose functions say themselves what they do."""
@@ -25,8 +25,7 @@ def render(scenario: Scenario, found: Found) -> str:
     Each line is what a task did: functions it entered (with the numbers and texts they were given), what the
     primitives and `note` say, and what it waits for when it cannot go on.
     """
-    with Run(scenario, listens=True) as run:
-        lines = _Listener(run, found).lines()
+    lines = story(scenario, found)
     columns = list(dict.fromkeys(name for name, _ in lines))
     width = {c: _GAP + max([len(c), *(len(text) for name, text in lines if name == c)]) for c in columns}
     start = {c: sum(width[other] for other in columns[:index]) for index, c in enumerate(columns)}
@@ -35,6 +34,12 @@ def render(scenario: Scenario, found: Found) -> str:
     times = {0: "never", 1: "once"}.get(found.preemptions, f"{found.preemptions} times")
     summary = f"{len(found.schedule)} steps, preempted {times}"
     return "\n".join([str(found.finding), summary, "", head, *body])
+
+
+def story(scenario: Scenario, found: Found) -> list[tuple[str, str]]:
+    """Return the lines of `render`: the name of the task, or interrupt, and what it did."""
+    with Run(scenario, listens=True) as run:
+        return _Listener(run, found).lines()
 
 
 class _Listener:

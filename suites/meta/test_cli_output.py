@@ -16,7 +16,7 @@ from harness.errors import EXIT_OK
 from suites.meta.commands import COMMAND, environment, iodiff
 from suites.meta.simulated import CASE, write_bundle
 
-COMMANDS = ("doctor", "list", "run", "judge", "report", "clean", "kernels", "test")
+COMMANDS = ("doctor", "list", "run", "judge", "report", "bugs", "clean", "kernels", "test")
 ESCAPE = "\x1b"
 
 
