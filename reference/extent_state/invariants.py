@@ -25,7 +25,7 @@ from itertools import pairwise
 from reference.extent_state.index import StateIndex
 from reference.extent_state.queries import Queries
 from reference.extent_state.state import U64_MAX, ExtentState
-from reference.index.invariants import InvariantError, check_colours, check_order_of_tree
+from reference.rbtree import InvariantError, check_colours, check_order_of_tree
 
 __all__ = ["InvariantError", "validate"]
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from reference.index.extent import U64_MAX, Extent
+from reference.rbtree import U64_MAX, Extent
 
 __all__ = ["U64_MAX", "ExtentState"]
 

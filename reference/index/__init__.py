@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from reference.index.bplus import BPlusTree
-from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
-from reference.index.invariants import InvariantError
 from reference.index.radix import RadixTree
 from reference.index.radix_nodes import NodeSupply, OutOfNodesError
 from reference.index.rbtree import RbTree
 from reference.index.work import Memory, Work, counting
+from reference.rbtree import U64_MAX, Extent, InvariantError
 
 __all__ = [
     "U64_MAX",

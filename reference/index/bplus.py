@@ -20,9 +20,9 @@ from reference.index.bplus_nodes import (
     BTREE_ROOT_BYTES,
     BPlusNode,
 )
-from reference.index.extent import Extent
 from reference.index.interface import ExtentIndex
 from reference.index.work import Memory, Work, countable
+from reference.rbtree import Extent
 
 __all__ = ["BPlusTree"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reference.index.bplus_nodes import BTREE_ITEM_HALF, BTREE_ITEM_MAX, BPlusNode
-from reference.index.extent import Extent
-from reference.index.invariants import InvariantError, check_entries
+from reference.index.invariants import check_entries
+from reference.rbtree import Extent, InvariantError
 
 if TYPE_CHECKING:
     from reference.index.bplus import BPlusTree

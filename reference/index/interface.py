@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
-from reference.index.extent import Extent
 from reference.index.work import Memory, Work
+from reference.rbtree import Extent
 
 __all__ = ["ExtentIndex"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import TypeVar
 
-from reference.index.extent import Extent
 from reference.index.interface import ExtentIndex
 from reference.index.invariants import check_entries
 from reference.index.work import Memory, Work
+from reference.rbtree import Extent
 
 __all__ = ["NaiveIndex"]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
 from reference.index.radix_invariants import validate_radix_tree
 from reference.index.radix_nodes import (
@@ -21,6 +20,7 @@ from reference.index.radix_nodes import (
     RadixTreeNode,
 )
 from reference.index.work import Memory, Work, countable
+from reference.rbtree import U64_MAX, Extent
 
 __all__ = ["RadixTree"]
 
@@ -143,10 +143,9 @@ class RadixTree(ExtentIndex[E]):
         if self.rnode is None:
             return found
         max_index = HEIGHT_TO_MAXINDEX[self.height]
+        # Behind the last index of all, the kernel's wraps to 0 and it stops.
         while len(found) < count and offset <= max_index:
             offset = self._lookup(found, offset, count)
-            if offset == 0:
-                break  # Wrapped round after the last index.
         return found
 
     def _lookup(self, results: list[E], index: int, max_items: int) -> int:
@@ -179,7 +178,7 @@ class RadixTree(ExtentIndex[E]):
             results.append(node.slots[slot])
             if len(results) == max_items:
                 self.work.slots += slot + 1 - (index & RADIX_TREE_MAP_MASK)
-                return (index & ~RADIX_TREE_MAP_MASK) + slot + 1 & U64_MAX
+                return (index & ~RADIX_TREE_MAP_MASK) + slot + 1
             ahead &= ahead - 1
         self.work.slots += _slots_to_the_end(0, first)
         return _after_node(index, 0)
@@ -244,10 +243,17 @@ class RadixTree(ExtentIndex[E]):
         self.rnode = None
 
     def _shrink(self) -> None:
-        """Lower the tree while its top node has nothing but its first slot (`radix_tree_shrink`)."""
+        """Lower the tree while its top node has nothing but its first slot (`radix_tree_shrink`).
+
+        The freed node is emptied at once, under the eyes of readers without a lock; since 2.6.26 only when
+        none can have it any more (643b52b9c0b4, "radix-tree: fix small lockless radix-tree bug").
+        """
         while self.height > 0 and self.rnode.used == 1:
-            self.rnode = self.rnode.slots[0]
+            freed = self.rnode
+            self.rnode = freed.slots[0]
             self.height -= 1
+            freed.slots[0] = None
+            freed.used = 0
             self.work.frees += 1
 
     def memory(self) -> Memory:
@@ -280,9 +286,9 @@ def _descending(used: int) -> Iterator[int]:
 
 
 def _after_node(index: int, shift: int) -> int:
-    """Return the first index behind the node that has `index` and slots of 1 << `shift`; 0 at the end."""
+    """Return the first index behind the node that has `index` and slots of 1 << `shift`."""
     shift += RADIX_TREE_MAP_SHIFT
-    return (index >> shift) + 1 << shift & U64_MAX
+    return (index >> shift) + 1 << shift
 
 
 def _slots_to_the_end(shift: int, first: int) -> int:

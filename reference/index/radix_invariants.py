@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reference.index.extent import Extent
-from reference.index.invariants import InvariantError, check_entries
+from reference.index.invariants import check_entries
 from reference.index.radix_nodes import RADIX_TREE_MAP_SHIFT, RADIX_TREE_MAP_SIZE, RadixTreeNode
+from reference.rbtree import Extent, InvariantError
 
 if TYPE_CHECKING:
     from reference.index.radix import RadixTree

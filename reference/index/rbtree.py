@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar, cast
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
 from reference.index.invariants import validate_rbtree
-from reference.index.rebalance import erase, rebalance_after_insert
 from reference.index.work import Memory, Work, countable
+from reference.rbtree import U64_MAX, Extent, erase, rebalance_after_insert
 
 __all__ = ["RB_NODE_BYTES", "RB_ROOT_BYTES", "RbTree"]
 

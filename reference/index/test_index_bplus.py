@@ -9,8 +9,8 @@ import pytest
 
 from reference.index.bplus import BPlusTree
 from reference.index.bplus_nodes import BPlusNode
-from reference.index.extent import Extent
 from reference.index.testing import KEYS, Twins
+from reference.rbtree import Extent
 
 
 def with_ends(ends: list[int]) -> BPlusTree[Extent]:
@@ -33,6 +33,18 @@ TENS = list(range(10, 170, 10))
 def test_the_half_that_gets_the_new_entry_is_larger(end: int, sizes: list[int]) -> None:
     tree = with_ends([*TENS, end])
     assert [len(keys) for keys in leaves(tree)] == sizes
+    tree.validate()
+
+
+@pytest.mark.parametrize(("number", "sizes"), [(6, [9, 8]), (7, [8, 9])])
+def test_the_half_that_gets_the_new_child_is_larger(number: int, sizes: list[int]) -> None:
+    """16 leaves of 8, the last larger; leaf `number` is filled until it splits, and with it the root."""
+    tree = with_ends(list(range(0, 10 * (15 * 8 + 16), 10)))
+    assert (tree.height, len(leaves(tree))) == (2, 16)
+    for end in range(9):
+        tree.insert(Extent(0, number * 80 + 1 + end))
+    assert tree.height == 3
+    assert [len(node.keys) for node, height in tree.nodes() if height == 2] == sizes
     tree.validate()
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.testing import IMPLEMENTATIONS, KEYS, Index, Twins, filled
+from reference.rbtree import U64_MAX, Extent
 
 implementations = pytest.mark.parametrize("cls", IMPLEMENTATIONS, ids=lambda cls: cls.__name__)
 

@@ -10,13 +10,12 @@ import pytest
 
 from reference.index.bplus import BPlusTree
 from reference.index.bplus_nodes import BPlusNode
-from reference.index.extent import U64_MAX
-from reference.index.invariants import InvariantError
 from reference.index.naive import NaiveIndex
 from reference.index.radix import RadixTree
 from reference.index.radix_nodes import RadixTreeNode
 from reference.index.rbtree import RbTree
 from reference.index.testing import filled
+from reference.rbtree import U64_MAX, InvariantError
 
 Tree = Any
 """One of the classes, with its own attributes."""

@@ -7,9 +7,9 @@ from errno import ENOMEM
 
 import pytest
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.radix import RadixTree
 from reference.index.radix_nodes import RADIX_TREE_MAX_PATH, NodeSupply, OutOfNodesError
+from reference.rbtree import U64_MAX, Extent
 
 
 def with_ends(*ends: int) -> RadixTree[Extent]:
@@ -139,5 +139,9 @@ def test_preloading_does_not_suffice_for_the_worst_insertion() -> None:
     supply.slab_empty = True
     with pytest.raises(OutOfNodesError):
         tree.insert(Extent(1, U64_MAX))
+    assert supply.preloads == [0]
+    tree.validate()
+    supply.preloads = [21 - 12]
+    assert tree.insert(Extent(1, U64_MAX)) is None
     assert supply.preloads == [0]
     tree.validate()

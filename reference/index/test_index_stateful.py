@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from reference.index.extent import U64_MAX, Extent
 from reference.index.testing import COUNTABLE, Index, Twins
 from reference.index.work import counting
+from reference.rbtree import U64_MAX, Extent
 
 ENDS = st.one_of(
     st.integers(0, 40),

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from reference.index import rebalance
 from reference.index.bplus import BPlusTree
-from reference.index.extent import U64_MAX, Extent
 from reference.index.naive import NaiveIndex
 from reference.index.radix import RadixTree
 from reference.index.testing import COUNTABLE, KEYS, Index, Twins, filled
 from reference.index.work import Work, counting
+from reference.rbtree import U64_MAX, Extent, rebalance
 
 RB_TREE, RADIX_TREE, BPLUS_TREE = map(counting, COUNTABLE)
 TENS = list(range(10, 80, 10))
@@ -161,6 +160,14 @@ def test_radix_tree_search_over_a_wide_gap() -> None:
     climbing = sum(visits - 1 + 63 for visits in range(2, 11))
     last = 15 + 10 * 64
     assert work.slots == first + climbing + last
+
+
+def test_radix_tree_search_behind_the_last() -> None:
+    """Up level by level again; of the top node's slots, there are 16."""
+    tree = filled(RADIX_TREE, [1 << 63])
+    work = spent(tree, lambda: tree.search((1 << 63) + 1))
+    assert work.node_visits == 11 + sum(range(2, 11)) + 1
+    assert work.slots == (10 + 63) + sum(visits - 1 + 63 for visits in range(2, 11)) + (16 - 9)
 
 
 @pytest.mark.parametrize(("ends", "nodes"), [([0], 0), ([1], 1), ([0, 63], 1), ([0, 64], 3), ([4095], 2)])

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from reference.index.bplus import BPlusTree
-from reference.index.extent import U64_MAX, Extent
 from reference.index.interface import ExtentIndex
 from reference.index.naive import NaiveIndex
 from reference.index.radix import RadixTree
 from reference.index.rbtree import RbTree
 from reference.index.work import counting
+from reference.rbtree import U64_MAX, Extent
 
 __all__ = ["COUNTABLE", "IMPLEMENTATIONS", "KEYS", "Twins", "filled"]
 

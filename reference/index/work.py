@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, TypeVar, cast
@@ -72,16 +71,12 @@ def countable(cls: C) -> C:
     What is counted may only read: it is not evaluated when counting is off. For that reason a counted class
     must not use `super()` in a method that counts.
     """
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    counted: dict[str, Any] = {}
-    for definition in body.body:
-        if isinstance(definition, ast.FunctionDef) and any(map(_counts, ast.walk(definition))):
-            original = cls.__dict__[definition.name]
-            counted[definition.name] = original
-            setattr(cls, definition.name, _without_counting(original))
-    namespace = {"__slots__": (), "__doc__": f"{cls.__name__} that counts.", "__module__": cls.__module__}
-    _COUNTING[cls] = type(f"Counting{cls.__name__}", (cls,), namespace | counted)
+    stripped = _without_counting(cls)
+    counted = {name: cls.__dict__[name] for name in stripped}
+    extra = {"__slots__": (), "__doc__": f"{cls.__name__} that counts.", "__module__": cls.__module__}
+    _COUNTING[cls] = type(f"Counting{cls.__name__}", (cls,), counted | extra)
+    for name, function in stripped.items():
+        setattr(cls, name, function)
     return cls
 
 
@@ -90,16 +85,22 @@ def counting(cls: C) -> C:
     return cast("C", _COUNTING[cls])
 
 
-def _without_counting(function: FunctionType) -> Callable[..., Any]:
-    """Compile `function` again, without the statements that count, under its own lines of its own file."""
-    source, first_line = inspect.getsourcelines(function)
-    module = ast.parse(textwrap.dedent("".join(source)))
-    ast.increment_lineno(module, first_line - 1)
-    _StripCounting().visit(module)
-    found: dict[str, Any] = {}
-    exec(compile(module, function.__code__.co_filename, "exec"), function.__globals__, found)
-    stripped: FunctionType = found[function.__name__]
-    stripped.__qualname__ = function.__qualname__
+def _without_counting(cls: type[Any]) -> dict[str, FunctionType]:
+    """Compile the methods of `cls` that count once more without that, as the same lines of the same file."""
+    home = sys.modules[cls.__module__]
+    module = ast.parse(inspect.getsource(home))
+    body = next(
+        node.body for node in module.body if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    )
+    module.body = [
+        _StripCounting().visit(function)
+        for function in body
+        if isinstance(function, ast.FunctionDef) and any(map(_counts, ast.walk(function)))
+    ]
+    stripped: dict[str, Any] = {}
+    exec(compile(module, inspect.getfile(cls), "exec"), vars(home), stripped)
+    for function in stripped.values():
+        function.__qualname__ = f"{cls.__name__}.{function.__name__}"
     return stripped
 
 
@@ -110,4 +111,7 @@ class _StripCounting(ast.NodeTransformer):
 
 def _counts(node: ast.AST) -> bool:
     """Tell whether `node` is a statement `self.work.FIELD += ...`."""
-    return isinstance(node, ast.AugAssign) and ast.unparse(node.target).startswith("self.work.")
+    match node:
+        case ast.AugAssign(target=ast.Attribute(value=ast.Attribute(value=ast.Name("self"), attr="work"))):
+            return True
+    return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from reference.index.extent import Extent
+from reference.rbtree.extent import Extent
 
 __all__ = ["erase", "rebalance_after_insert"]
 
