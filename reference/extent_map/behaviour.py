@@ -66,6 +66,13 @@ class Behaviour:
         what="gives up with -ENOMEM when it cannot preallocate, before it knows whether it needs a state",
         consequence="bits that needed no memory are not set; callers do not look at the result",
     )
+    set_splits_in_vain: bool = defect(
+        "set_extent_bit",
+        radix=610,
+        rbtree=663,
+        what="splits a state that reaches beyond the range though it has all the bits already",
+        consequence="needs memory, and can fail with -ENOMEM, to change nothing",
+    )
     exact_match_sets_on_failure: bool = defect(
         "set_extent_bit",
         radix=529,
@@ -129,6 +136,13 @@ class Behaviour:
         rbtree=426,
         what="gives up with -ENOMEM when it cannot preallocate, before it knows whether it needs a state",
         consequence="unlock_extent fails without memory though it needs none, and the range stays locked",
+    )
+    clear_splits_in_vain: bool = defect(
+        "clear_extent_bit",
+        radix=369,
+        rbtree=460,
+        what="splits a state that reaches beyond the range though it has none of the bits",
+        consequence="needs memory, and can fail with -ENOMEM, to change nothing",
     )
     clear_tail_split_unchecked: bool = defect(
         "clear_extent_bit",

@@ -29,6 +29,10 @@ class Cache(Generic[T]):
         """How many were asked for, those that failed included."""
         self.failing: Collection[int] = ()
 
+    def __fingerprint__(self) -> object:
+        """What is allocated; how often, only where that decides what fails."""
+        return self._slab, self.failing, self.allocations if self.failing else 0
+
     def alloc(self) -> T | None:
         """Return a new object with one reference, or None if this allocation is to fail."""
         self.allocations += 1

@@ -67,6 +67,10 @@ def poison(entry: ExtentState | ExtentMap) -> None:
     entry.__class__ = _POISON[type(entry)]
 
 
+# What Python and the machine ask of an object that is still linked to by one that is out of the tree itself.
+_HARMLESS = frozenset({"__class__", "__fingerprint__"})
+
+
 def _used(what: str, name: str) -> NoReturn:
     raise UseAfterFree(f"an {what} that was freed is used: {name}")
 
@@ -75,12 +79,15 @@ class _FreedState(ExtentState):
     __slots__ = ()
 
     def __getattribute__(self, name: str) -> object:
-        if name == "__class__":
-            return _FreedState
+        if name in _HARMLESS:
+            return object.__getattribute__(self, name)
         _used("extent_state", name)
 
     def __setattr__(self, name: str, value: object) -> None:
         _used("extent_state", name)
+
+    def __fingerprint__(self) -> object:
+        return "freed"
 
     def __repr__(self) -> str:
         return "state (freed)"
@@ -90,12 +97,15 @@ class _FreedMap(ExtentMap):
     __slots__ = ()
 
     def __getattribute__(self, name: str) -> object:
-        if name == "__class__":
-            return _FreedMap
+        if name in _HARMLESS:
+            return object.__getattribute__(self, name)
         _used("extent_map", name)
 
     def __setattr__(self, name: str, value: object) -> None:
         _used("extent_map", name)
+
+    def __fingerprint__(self) -> object:
+        return "freed"
 
     def __repr__(self) -> str:
         return "map (freed)"

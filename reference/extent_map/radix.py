@@ -62,7 +62,7 @@ class RadixExtentMapTree(ExtentMapTree):
         """Set `bits` on [start, end]; return 0, -EEXIST or -ENOMEM, and where it failed in `failed_start`."""
         check_range(start, end)
         check_bits(bits)
-        request = Request(start, end, bits, exclusive=exclusive)
+        request = Request(start, end, bits, exclusive=exclusive, may_wait=bool(mask & GFP_WAIT))
         yield from self.lock.write_lock_irq()
         exact = self.states.set_exact(request)
         self.write_unlock_irq()
@@ -105,8 +105,9 @@ class RadixExtentMapTree(ExtentMapTree):
     ) -> Steps[int]:
         """Clear `bits` on [start, end]; return those that were set somewhere, or -ENOMEM."""
         check_range(start, end)
-        check_bits(bits)
-        request = Request(start, end, bits, wake=wake, delete=delete)
+        if bits or not delete:
+            check_bits(bits)
+        request = Request(start, end, bits, wake=wake, delete=delete, may_wait=bool(mask & GFP_WAIT))
         yield from self.lock.write_lock_irq()
         exact = self.states.clear_exact(request)
         self.write_unlock_irq()

@@ -80,6 +80,9 @@ class RadixStates(States):
             state.state |= request.bits
             request.start = state.end + 1
             return self._set_goes_on(request)
+        if state.state & request.bits == request.bits and not self.behaviour.set_splits_in_vain:
+            request.start = state.end + 1
+            return self._set_goes_on(request)
         return self._set_part(request, state)
 
     def _set_part(self, request: Request, state: ExtentState) -> bool:
@@ -122,6 +125,9 @@ class RadixStates(States):
         for state in gang:
             if state.start > request.end:
                 return False
+            if self._clears_nothing(request, state):
+                request.start = state.end + 1
+                continue
             if state.start < request.start:
                 return self._clear_from_middle(request, state)
             if state.end > request.end:

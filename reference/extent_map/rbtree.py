@@ -41,7 +41,7 @@ class RbtreeExtentMapTree(ExtentMapTree):
         """Set `bits` on [start, end]; return 0, -EEXIST or -ENOMEM, and where it failed in `failed_start`."""
         check_range(start, end)
         check_bits(bits)
-        request = Request(start, end, bits, exclusive=exclusive)
+        request = Request(start, end, bits, exclusive=exclusive, may_wait=bool(mask & GFP_WAIT))
         behaviour = self.behaviour
         for _ in soft_lockup("set_extent_bit", len(self.states)):
             ready = yield from self._preallocate(
@@ -66,8 +66,9 @@ class RbtreeExtentMapTree(ExtentMapTree):
     ) -> Steps[int]:
         """Clear `bits` on [start, end]; return those that were set somewhere, or -ENOMEM."""
         check_range(start, end)
-        check_bits(bits)
-        request = Request(start, end, bits, wake=wake, delete=delete)
+        if bits or not delete:
+            check_bits(bits)
+        request = Request(start, end, bits, wake=wake, delete=delete, may_wait=bool(mask & GFP_WAIT))
         for _ in soft_lockup("clear_extent_bit", len(self.states)):
             if not (yield from self._preallocate(request, mask, needed=self.behaviour.clear_needs_memory)):
                 return -ENOMEM

@@ -66,6 +66,9 @@ class RbtreeStates(States):
             request.start = last + 1
             self.merge_state(state)
             return self._set_goes_on(request)
+        if state.state & request.bits == request.bits and not self.behaviour.set_splits_in_vain:
+            request.start = state.end + 1
+            return self._set_goes_on(request)
         return self._set_part(request, state)
 
     def _set_part(self, request: Request, state: ExtentState) -> bool:
@@ -93,6 +96,9 @@ class RbtreeStates(States):
         state = self.index.search(request.start)
         if state is None or state.start > request.end:
             return False
+        if self._clears_nothing(request, state):
+            request.start = state.end + 1
+            return self._clear_goes_on(request)
         null = self.behaviour.clear_without_prealloc
         if state.start < request.start:
             if not self._split_head(request, state, null):

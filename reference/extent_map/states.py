@@ -10,7 +10,7 @@ of operations.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from errno import EEXIST, ENOMEM
 
 from reference.extent_map.behaviour import Behaviour
@@ -36,6 +36,7 @@ class Request:
         "failed_start",
         "found",
         "ioset",
+        "may_wait",
         "prealloc",
         "preloaded",
         "start",
@@ -51,6 +52,7 @@ class Request:
         exclusive: bool = False,
         wake: bool = False,
         delete: bool = False,
+        may_wait: bool = False,
     ) -> None:
         self.start = start
         """Where the rest of the range begins."""
@@ -66,6 +68,8 @@ class Request:
         self.found = 0
         """Those of `bits` that a clear met."""
         self.ioset = 0
+        self.may_wait = may_wait
+        """Whether the mask has __GFP_WAIT."""
         self.prealloc: ExtentState | None = None
         self.preloaded = False
 
@@ -225,7 +229,7 @@ class States(ABC):
         request.prealloc = None
         if state is not None:
             return state
-        if null:
+        if null and not request.may_wait:
             raise Bug("NULL pointer dereference: prealloc under GFP_ATOMIC")
         state = self.cache.alloc()
         if state is None:
@@ -294,6 +298,12 @@ class States(ABC):
             request.start &= U64_MAX
         return request.start <= request.end
 
+    def _clears_nothing(self, request: Request, state: ExtentState) -> bool:
+        """Tell whether `state` has none of the bits, so that it need not be split where the range cuts it."""
+        if request.delete or state.state & request.bits or self.behaviour.clear_splits_in_vain:
+            return False
+        return state.start < request.start or state.end > request.end
+
     def _clear_goes_on(self, request: Request) -> bool:
         if self.behaviour.clear_wraps:
             request.start &= U64_MAX
@@ -322,7 +332,7 @@ class States(ABC):
                 return state
         return None
 
-    def validate(self, unfinished: tuple[int, ...] = ()) -> None:
+    def validate(self, unfinished: Collection[int] = ()) -> None:
         """Raise InvariantError if an invariant is broken (invariants.py).
 
         `unfinished` are the starts that requests are to go on from, where equal neighbours may touch.

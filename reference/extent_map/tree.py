@@ -9,6 +9,7 @@ is done. Errors are negative, as in C.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from errno import EEXIST
 
 from reference.extent_map.atomicity import Atomicity
@@ -293,9 +294,12 @@ class ExtentMapTree(ABC):
 
     # Checks.
 
-    def validate(self) -> None:
-        """Raise InvariantError if either tree breaks an invariant (invariants.py)."""
-        self.states.validate()
+    def validate(self, unfinished: Collection[int] = ()) -> None:
+        """Raise InvariantError if either tree breaks an invariant (invariants.py).
+
+        `unfinished` are where calls that failed with -ENOMEM may have left a state split.
+        """
+        self.states.validate(unfinished)
         self.maps.validate()
 
     def check_quiet(self) -> None:

@@ -86,17 +86,19 @@ class _Explorer:
         """What is still to be done: how to get to a state, its number, and what to choose there."""
 
     def explore(self) -> Exploration:
-        run = Run(self.scenario)
-        self._follow(run, self.graph.enter(fingerprint(run.machine)), None)
+        with Run(self.scenario) as run:
+            self._follow(run, self.graph.enter(fingerprint(run.machine)), None)
         while self.noted:
             if len(self.graph) > self.max_states:
                 self.result.complete = False
                 break
             schedule, state, choice = self.noted.pop()
-            self._follow(self._execute(schedule), state, choice)
+            with self._execute(schedule) as run:
+                self._follow(run, state, choice)
         self.result.states = len(self.graph)
         if self.result.complete and (endless := self.graph.endless()) is not None:
-            self.result.add(self._execute(endless).found(Deadlock("livelock: from here on nothing ends")))
+            with self._execute(endless) as run:
+                self.result.add(run.found(Deadlock("livelock: from here on nothing ends")))
         return self.result
 
     def _execute(self, schedule: Schedule) -> Run:

@@ -15,6 +15,7 @@ import gc
 import marshal
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 from hashlib import blake2b
@@ -125,11 +126,17 @@ def _slots(kind: type) -> list[str]:
 
 
 def _attributes(out: Out, obj: object, *, slots: list[str], has_dict: bool) -> Sequence[object]:
-    names = [name for name in slots if hasattr(obj, name)]
-    values = [getattr(obj, name) for name in names]
+    names: list[str] = []
+    values: list[object] = []
+    # Past the class's own __getattribute__, which may exist to catch those who use freed objects.
+    for name in slots:
+        with suppress(AttributeError):
+            values.append(object.__getattribute__(obj, name))
+            names.append(name)
     if has_dict:
-        names += obj.__dict__
-        values += obj.__dict__.values()
+        attributes = object.__getattribute__(obj, "__dict__")
+        names += attributes
+        values += attributes.values()
     out += names
     return values
 
@@ -153,8 +160,13 @@ def _generator(out: Out, obj: GeneratorType[Any, Any, Any]) -> Sequence[object]:
     variables = frame.f_locals
     out += (frame.f_lasti, *variables)
     # The collector also knows what is on the stack, such as a loop's iterator.
-    values = [value for value in gc.get_referents(obj) if not isinstance(value, (FrameType, CodeType))]
-    return [value for value in values if value is not variables]
+    return [
+        value
+        for value in gc.get_referents(obj)
+        if not isinstance(value, (FrameType, CodeType))
+        and value is not variables
+        and not (isinstance(value, FunctionType) and value.__code__ is obj.gi_code)
+    ]
 
 
 def _function(out: Out, obj: FunctionType) -> Sequence[object]:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from reference.machine.alone import check_end, check_stop, deliver, stuck
 from reference.machine.current import Context
-from reference.machine.findings import DataCorruption
+from reference.machine.findings import DataCorruption, Finding
 from reference.machine.interrupts import Interrupts
 from reference.machine.steps import PREEMPT, Blocked, Steps, Stop
 
@@ -122,6 +123,14 @@ class Machine:
                 check()
         except AssertionError as error:
             raise DataCorruption(str(error)) from error
+
+    def close(self) -> None:
+        """Abandon all that has not ended. Left to the garbage collector, generators in rings complain."""
+        for task in self.tasks.values():
+            with task, suppress(Finding):
+                task.steps.close()
+        for interrupt in self.interrupts.pending:
+            interrupt.handler.close()
 
     def _step(self, name: str) -> None:
         task = self.tasks.get(name)

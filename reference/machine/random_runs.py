@@ -28,11 +28,11 @@ def random_runs(scenario: Scenario, rng: Chooser, runs: int, *, max_steps: int =
     """
     result = Exploration(complete=False)
     for _ in range(runs):
-        run = Run(scenario)
-        try:
-            _to_the_end(run, rng, (1, 2, 8)[rng.randrange(3)], max_steps)
-        except Finding as finding:
-            result.add(run.found(finding))
+        with Run(scenario) as run:
+            try:
+                _to_the_end(run, rng, (1, 2, 8)[rng.randrange(3)], max_steps)
+            except Finding as finding:
+                result.add(run.found(finding))
         result.executions += 1
         result.steps += len(run.taken)
     return result

@@ -16,7 +16,7 @@ __all__ = ["render"]
 
 _PRIMITIVES = {f"reference.machine.{module}" for module in ("lock", "steps", "wait")}
 """Whose functions say themselves what they do."""
-_GAP = 3
+_GAP = 3  # between columns
 
 
 def render(scenario: Scenario, found: Found) -> str:
@@ -25,7 +25,8 @@ def render(scenario: Scenario, found: Found) -> str:
     Each line is what a task did: functions it entered (with the numbers and texts they were given), what the
     primitives and `note` say, and what it waits for when it cannot go on.
     """
-    lines = _Listener(scenario, found).lines()
+    with Run(scenario, listens=True) as run:
+        lines = _Listener(run, found).lines()
     columns = list(dict.fromkeys(name for name, _ in lines))
     width = {c: _GAP + max([len(c), *(len(text) for name, text in lines if name == c)]) for c in columns}
     start = {c: sum(width[other] for other in columns[:index]) for index, c in enumerate(columns)}
@@ -39,8 +40,8 @@ def render(scenario: Scenario, found: Found) -> str:
 class _Listener:
     """An execution of a schedule, watched."""
 
-    def __init__(self, scenario: Scenario, found: Found) -> None:
-        self.run = Run(scenario, listens=True)
+    def __init__(self, run: Run, found: Found) -> None:
+        self.run = run
         self.found = found
         self.frames: dict[int, FrameType] = {}
         """Functions that were shown; the frames are kept, lest a new one get the address of an old one."""
@@ -87,8 +88,8 @@ class _Listener:
         task = self.run.machine.tasks.get(name)
         if task is None:
             return "  runs"
-        frame = _frames(task)[-1]
-        return f"  goes on to {task.stop.why or f'{frame.f_code.co_name}:{frame.f_lineno}'}"
+        place = "".join(f"{frame.f_code.co_name}:{frame.f_lineno}" for frame in _frames(task)[-1:])
+        return f"  goes on to {task.stop.why or place}"
 
     def _waiting(self) -> list[tuple[str, str]]:
         """Return what those wait for who will never go on."""
@@ -99,11 +100,15 @@ class _Listener:
 
 
 def _frames(task: Task) -> list[FrameType]:
-    """Return the frames of the modelled functions that `task` is in, the outermost first."""
+    """Return the frames of the kernel's functions that `task` is in, the outermost first.
+
+    Functions whose names begin with an underscore are the model's own.
+    """
     frames: list[FrameType] = []
     steps: Any = task.steps
     while isinstance(steps, GeneratorType) and steps.gi_frame is not None:
-        if steps.gi_frame.f_globals["__name__"] not in _PRIMITIVES:
+        ours = steps.gi_frame.f_globals["__name__"] in _PRIMITIVES or steps.__name__.startswith("_")
+        if not ours:
             frames.append(steps.gi_frame)
         steps = steps.gi_yieldfrom
     return frames

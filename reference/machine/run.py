@@ -40,6 +40,13 @@ class Run:
         self.preemptions = 0
         scenario(self.machine)
 
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Abandon what has not ended."""
+        self.machine.close()
+
     def choices(self) -> list[str]:
         """Return what can be chosen, what needs no preemption first."""
         names = self.machine.choices()
@@ -72,16 +79,16 @@ def replay(scenario: Scenario, schedule: Iterable[str], max_steps: int = 100_000
     Choices that are not possible are passed over. Once all are made, the task that ran last goes on as long
     as it can, then the first that can. An end that does not come in `max_steps` steps is a Deadlock.
     """
-    run = Run(scenario)
-    try:
-        for name in schedule:
-            if name in run.machine.choices():
-                run.choose(name)
-        while choices := run.choices():
-            if len(run.taken) >= max_steps:
-                raise Deadlock(f"no end after {max_steps} steps")
-            run.choose(choices[0])
-        run.machine.finish()
-    except Finding as finding:
-        return run.found(finding)
+    with Run(scenario) as run:
+        try:
+            for name in schedule:
+                if name in run.machine.choices():
+                    run.choose(name)
+            while choices := run.choices():
+                if len(run.taken) >= max_steps:
+                    raise Deadlock(f"no end after {max_steps} steps")
+                run.choose(choices[0])
+            run.machine.finish()
+        except Finding as finding:
+            return run.found(finding)
     return None

@@ -5,26 +5,30 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from math import comb
 
 import pytest
 
 from reference.machine import (
+    BUG_ON,
     PREEMPT,
+    Bug,
+    DataCorruption,
     Deadlock,
     Exploration,
     Finding,
+    Found,
     Machine,
     Scenario,
     Steps,
+    current,
     explore,
     random_runs,
     render,
     replay,
     shrink,
 )
-from reference.machine.testing import CLASSICS, Classic, Mutex, peterson
+from reference.machine.testing import CLASSICS, Classic, Mutex, brute_force, peterson
 
 each_classic = pytest.mark.parametrize("classic", CLASSICS, ids=lambda classic: classic.name)
 finite = pytest.mark.parametrize(
@@ -57,32 +61,6 @@ def test_exploring_finds_nothing_where_it_is_mended(classic: Classic) -> None:
     assert result.found == []
     assert result.complete
     assert result.states > result.executions > 0
-
-
-def brute_force(scenario: Scenario) -> tuple[int, Counter[str], dict[str, tuple[int, int]]]:
-    """Run every schedule: how many there are, how many end in what, and the least cost of each finding."""
-    schedules, endings, costs = 0, Counter[str](), dict[str, tuple[int, int]]()
-    waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        schedule = waiting.pop()
-        machine, last, preemptions, ending = Machine(), "", 0, "fine"
-        scenario(machine)
-        try:
-            for name in schedule:
-                preemptions += last != name and last in machine.choices()
-                machine.step(name)
-                last = name if name in machine.tasks else last
-            choices = machine.choices()
-            if choices:
-                waiting += [(*schedule, name) for name in choices]
-                continue
-            machine.finish()
-        except Finding as finding:
-            ending = str(finding)
-            costs[ending] = min(costs.get(ending, (99, 99)), (preemptions, len(schedule)))
-        schedules += 1
-        endings[ending] += 1
-    return schedules, endings, costs
 
 
 @finite
@@ -198,6 +176,114 @@ def test_a_bound_on_preemptions_finds_what_so_many_are_enough_for(classic: Class
             name for name, (preemptions, _) in costs.items() if preemptions <= bound
         }
         assert not result.complete
+
+
+def test_with_a_bound_it_matters_who_ran_last() -> None:
+    def scenario(machine: Machine) -> None:
+        total = [0]
+
+        def add(amount: int) -> Steps[None]:
+            seen = total[0]
+            yield PREEMPT
+            total[0] = seen + amount
+
+        def tell() -> None:
+            raise DataCorruption(str(total[0]))
+
+        machine.task("A", add(1))
+        machine.task("B", add(10))
+        machine.at_end.append(tell)
+
+    # Both have read 0 after A B and after B A; who may go on for nothing differs, and so does the end.
+    ends = [
+        {found.finding.message for found in explore(scenario, preemptions=bound).found} for bound in (0, 1)
+    ]
+    assert ends == [{"11"}, {"11", "1", "10"}]
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.x = self.seen = 0
+        self.between = False
+
+
+def test_with_a_bound_a_state_that_is_met_again_for_less_is_looked_at_again() -> None:
+    def scenario(machine: Machine) -> None:
+        shared = Seen()
+
+        def look() -> Steps[None]:
+            yield PREEMPT
+            shared.seen = shared.x
+            yield PREEMPT
+            shared.seen = 0
+
+        def write() -> Steps[None]:
+            shared.x = 1
+            yield PREEMPT
+            BUG_ON(shared.between, "between")
+
+        def meddle() -> Steps[None]:
+            yield PREEMPT
+            shared.between = shared.seen == 1
+
+        machine.task("A", look())
+        machine.task("B", write())
+        machine.task("C", meddle())
+
+    # A B A is met first, with two preemptions, and the same state by B A A, with one: C then has the second.
+    assert brute_force(scenario)[2] == {"Bug: BUG_ON(between)": (2, 6)}
+    assert [len(explore(scenario, preemptions=bound).found) for bound in (1, 2)] == [0, 1]
+
+
+def test_who_was_interrupted_still_has_the_cpu_afterwards() -> None:
+    def scenario(machine: Machine) -> None:
+        machine.task("A", walk(3))
+        machine.task("B", walk(0))
+        machine.interrupts.raise_irq("bio", walk(0))
+        machine.at_end.append(fail)
+
+    def fail() -> None:
+        raise DataCorruption("always")
+
+    costs = {}
+    for schedule in ("A|bio|A|A|A|B", "A|bio|B|A|A|A", "A|B|bio|A|A|A", "A|A|A|A|bio|B"):
+        found = replay(scenario, schedule.split("|"))
+        assert found is not None
+        costs[schedule] = found.preemptions
+    assert list(costs.values()) == [1, 2, 1, 0]
+
+
+def test_unfinished_tasks_are_closed_at_once_as_themselves() -> None:
+    closed: list[str] = []
+
+    def guarded() -> Steps[None]:
+        try:
+            yield PREEMPT
+            raise Bug("found")
+        finally:
+            closed.append(current().name)
+
+    def scenario(machine: Machine) -> None:
+        machine.task("A", guarded())
+        machine.task("B", guarded())
+
+    found = replay(scenario, "ABA")
+    assert found is not None
+    assert closed == ["A", "B"]
+    closed.clear()
+    result = explore(scenario)
+    assert len(closed) > result.executions
+    closed.clear()
+    render(scenario, found)
+    assert closed == ["A", "B"]
+
+
+def test_of_two_schedules_for_one_finding_the_cheaper_is_kept() -> None:
+    result = Exploration()
+    for schedule, preemptions in (("ABAB", 2), ("ABBB", 1), ("AABB", 1), ("AAB", 2)):
+        result.add(Found(Deadlock("the same"), tuple(schedule), preemptions))
+    result.add(Found(Deadlock("another"), ("A",), 0))
+    assert [found.schedule for found in result.found] == [tuple("ABBB"), ("A",)]
 
 
 def test_too_many_states_make_it_incomplete() -> None:

@@ -11,7 +11,19 @@ from functools import partial
 
 import pytest
 
-from reference.machine import FingerprintError, Slab, SlabObject, WaitQueue, fingerprint, state_graph
+from reference.machine import (
+    Blocked,
+    FingerprintError,
+    Machine,
+    RwLock,
+    Slab,
+    SlabObject,
+    Task,
+    WaitQueue,
+    fingerprint,
+    state_graph,
+)
+from reference.machine.current import Context
 from reference.machine.steps import PREEMPT, Steps
 
 
@@ -37,6 +49,13 @@ class Node:
 class Page:
     def __init__(self, **attributes: object) -> None:
         self.__dict__.update(attributes)
+
+
+class Poisoned(Node):
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> object:
+        raise AssertionError(f"{name} is used")
 
 
 class Counted:
@@ -81,6 +100,38 @@ def over(items: object) -> Iterator[object]:
 def walk(stops: int) -> Steps[None]:
     for _ in range(stops):
         yield PREEMPT
+
+
+def stroll(stops: int) -> Steps[None]:
+    for _ in range(stops):
+        yield PREEMPT
+
+
+def held(lock: RwLock) -> RwLock:
+    lock.writer = Context("A")
+    return lock
+
+
+def waits(value: int) -> Steps[object]:
+    # What is waited for is in the stop alone: `value` is no longer known.
+    stops = [Blocked(partial(bool, value), "value")]
+    del value
+    yield stops.pop()
+    return None
+
+
+def at_end(result: object) -> Steps[object]:
+    yield from ()
+    return result
+
+
+def task(steps: Steps[object], *, held: int = 0, queued: int = 0) -> Task:
+    machine = Machine()
+    task = machine.task("A", steps)
+    task.step()
+    task.held += [RwLock("lock")] * held
+    task.queued += [WaitQueue().prepare_to_wait()] * queued
+    return task
 
 
 def unset_or(which: int) -> Iterator[None]:
@@ -138,6 +189,9 @@ DIFFERENT: list[tuple[object, object]] = [
     ([1, 2], (1, 2)),
     ([1, 2], [2, 1]),
     ([[1], 2], [[1, 2]]),
+    ([[1], []], [[1, []]]),
+    (at(walk(3), 1), at(stroll(3), 1)),
+    (RwLock("a"), held(RwLock("a"))),
     ({1: 2, 3: 4}, {1: 4, 3: 2}),
     (Bits.LOCKED, Bits.DIRTY),
     (Bits.LOCKED, 1),
@@ -146,6 +200,7 @@ DIFFERENT: list[tuple[object, object]] = [
     (Page(a=1, b=None), Page(a=None, b=1)),
     (linked(1, 2, 3), linked(1, 2, 4)),
     (ring(2), ring(3)),
+    ([Poisoned(1)], [Poisoned(2)]),
     (at(walk(3), 0), at(walk(3), 1)),
     (at(walk(3), 1), at(walk(3), 2)),
     (at(walk(3), 1), at(walk(4), 1)),
@@ -161,6 +216,10 @@ DIFFERENT: list[tuple[object, object]] = [
     ([1].append, [2].append),
     (lambda: 1, lambda: 2),
     (Counted(1), Counted(2)),
+    (task(waits(1)), task(waits(2))),
+    (task(at_end(1)), task(at_end(2))),
+    (task(walk(3)), task(walk(3), held=1)),
+    (task(walk(3)), task(walk(3), queued=1)),
 ]
 
 
@@ -196,6 +255,17 @@ def test_looking_moves_no_loop() -> None:
 def test_what_cannot_be_told_is_refused(obj: object, message: str) -> None:
     with pytest.raises(FingerprintError, match=message):
         fingerprint([obj])
+
+
+def test_of_several_states_without_end_the_one_soonest_met_is_told() -> None:
+    graph = state_graph.StateGraph()
+    start = graph.enter(b"start")
+    graph.ends.append(start)
+    far = graph.enter(b"far", graph.enter(b"way", start, "A"), "A")
+    near = graph.enter(b"near", start, "B")
+    graph.enter(b"far", far, "A")
+    graph.enter(b"near", near, "A")
+    assert graph.endless() == ("A",)
 
 
 def test_the_example_of_the_graph_holds() -> None:

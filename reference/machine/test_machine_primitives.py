@@ -149,6 +149,7 @@ def test_wake_up_wakes_all_that_share_and_one_exclusive_waiter() -> None:
     queue = WaitQueue()
     exclusive = [queue.prepare_to_wait(exclusive=True) for _ in range(3)]
     shared = [queue.prepare_to_wait() for _ in range(2)]
+    assert queue.waiters == [*reversed(shared), *exclusive]
     queue.wake_up()
     assert [waiter.woken for waiter in [*shared, *exclusive]] == [True, True, True, False, False]
     queue.wake_up(0)

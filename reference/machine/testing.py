@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ from reference.machine import (
     Warned,
 )
 
-__all__ = ["CLASSICS", "Classic", "Mutex", "peterson", "two"]
+__all__ = ["CLASSICS", "Classic", "Mutex", "brute_force", "lock_page", "page_users", "peterson", "two"]
 
 
 class Classic(NamedTuple):
@@ -80,7 +81,7 @@ def peterson(mutex: Mutex, me: int) -> Steps[None]:
     yield from mutex.critical(me)
 
 
-def _test_then_set(mutex: Mutex, me: int) -> Steps[None]:
+def test_then_set(mutex: Mutex, me: int) -> Steps[None]:
     while mutex.flag[1 - me]:
         yield PREEMPT
     yield PREEMPT
@@ -88,7 +89,7 @@ def _test_then_set(mutex: Mutex, me: int) -> Steps[None]:
     yield from mutex.critical(me)
 
 
-def _set_then_test(mutex: Mutex, me: int) -> Steps[None]:
+def set_then_test(mutex: Mutex, me: int) -> Steps[None]:
     mutex.flag[me] = True
     yield PREEMPT
     while mutex.flag[1 - me]:
@@ -114,7 +115,7 @@ class _Page:
         return not self.locked
 
 
-def _lock_page_wrongly(page: _Page) -> Steps[None]:
+def lock_page_wrongly(page: _Page) -> Steps[None]:
     while page.locked:
         yield PREEMPT
         waiter = page.wq.prepare_to_wait()
@@ -122,7 +123,8 @@ def _lock_page_wrongly(page: _Page) -> Steps[None]:
     page.locked = True
 
 
-def _lock_page(page: _Page) -> Steps[None]:
+def lock_page(page: _Page) -> Steps[None]:
+    """Queue, then test, then sleep."""
     while page.locked:
         waiter = page.wq.prepare_to_wait()
         yield PREEMPT
@@ -132,21 +134,25 @@ def _lock_page(page: _Page) -> Steps[None]:
     page.locked = True
 
 
-def _unlock_page(page: _Page) -> Steps[None]:
+def unlock_page(page: _Page) -> Steps[None]:
     page.locked = False
     yield PREEMPT
     page.wq.wake_up()
 
 
-def _two_lock_a_page(lock_page: Callable[[_Page], Steps[None]]) -> Scenario:
+def page_users(lock_page: Callable[[_Page], Steps[None]], tasks: int = 2, times: int = 1) -> Scenario:
+    """Return a scenario in which `tasks` tasks lock and unlock one page, `times` times each."""
+
     def user(page: _Page) -> Steps[None]:
-        yield from lock_page(page)
-        yield PREEMPT
-        yield from _unlock_page(page)
+        for _ in range(times):
+            yield from lock_page(page)
+            yield PREEMPT
+            yield from unlock_page(page)
 
     def scenario(machine: Machine) -> None:
         page = _Page()
-        two(lambda _: user(page), machine)
+        for index in range(tasks):
+            machine.task("ABCDEFGH"[index], user(page))
 
     return scenario
 
@@ -155,7 +161,7 @@ def _read_page(lock_page: Callable[[_Page], Steps[None]]) -> Scenario:
     """Read a page: its completion, an interrupt, unlocks it."""
 
     def end_io(page: _Page) -> Steps[None]:
-        yield from _unlock_page(page)
+        yield from unlock_page(page)
 
     def read(machine: Machine, page: _Page) -> Steps[None]:
         page.locked = True
@@ -185,11 +191,11 @@ def _abba(second: Callable[[int], int]) -> Scenario:
 
 def _abba_of_pages(second: Callable[[int], int]) -> Scenario:
     def nest(outer: _Page, inner: _Page) -> Steps[None]:
-        yield from _lock_page(outer)
+        yield from lock_page(outer)
         yield PREEMPT
-        yield from _lock_page(inner)
-        yield from _unlock_page(inner)
-        yield from _unlock_page(outer)
+        yield from lock_page(inner)
+        yield from unlock_page(inner)
+        yield from unlock_page(outer)
 
     def scenario(machine: Machine) -> None:
         pages = [_Page("a"), _Page("b")]
@@ -226,7 +232,7 @@ class _Tree:
             self.slab.died(state)
 
 
-def _clear(tree: _Tree) -> Steps[None]:
+def clear_state(tree: _Tree) -> Steps[None]:
     yield from tree.lock.write_lock_irq()
     if tree.state is not None:
         tree.state.bits = 0
@@ -256,7 +262,7 @@ def _wait_for_state(*, takes: bool, drops: bool) -> Scenario:
     def scenario(machine: Machine) -> None:
         tree = _Tree()
         machine.task("A", wait(tree))
-        machine.task("B", _clear(tree))
+        machine.task("B", clear_state(tree))
         machine.at_end.append(tree.slab.check_empty)
 
     return scenario
@@ -325,21 +331,21 @@ def _count(*, locks: bool) -> Scenario:
 
 
 CLASSICS = [
-    Classic("critical section", _mutex(_test_then_set), _mutex(peterson), Bug, r"BUG_ON\(inside > 1\)"),
+    Classic("critical section", _mutex(test_then_set), _mutex(peterson), Bug, r"BUG_ON\(inside > 1\)"),
     Classic(
-        "livelock", _mutex(_set_then_test), _mutex(peterson), Deadlock, "livelock: from here on nothing ends"
+        "livelock", _mutex(set_then_test), _mutex(peterson), Deadlock, "livelock: from here on nothing ends"
     ),
     Classic(
         "sleep after test",
-        _two_lock_a_page(_lock_page_wrongly),
-        _two_lock_a_page(_lock_page),
+        page_users(lock_page_wrongly),
+        page_users(lock_page),
         LostWakeUp,
         r"[AB] sleeps in schedule\(\) on page->wq, though what it waits for has come",
     ),
     Classic(
         "completion before sleep",
-        _read_page(_lock_page_wrongly),
-        _read_page(_lock_page),
+        _read_page(lock_page_wrongly),
+        _read_page(lock_page),
         LostWakeUp,
         r"A sleeps in schedule\(\) on page->wq, though what it waits for has come",
     ),
@@ -390,3 +396,34 @@ CLASSICS = [
     Classic("warning", _insert(warns=True), _insert(), Warned, r"WARN_ON\(tree->state\)"),
 ]
 """Each kind of finding is there at least once."""
+
+
+def brute_force(
+    scenario: Scenario, limit: int = 20_000
+) -> tuple[int, Counter[str], dict[str, tuple[int, int]]]:
+    """Run every schedule: how many there are, how many end in what, and the least cost of each finding.
+
+    It shares nothing with the explorer but the machine, and is left off at `limit` schedules.
+    """
+    schedules, endings, costs = 0, Counter[str](), dict[str, tuple[int, int]]()
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting and schedules <= limit:
+        schedule = waiting.pop()
+        machine, last, preemptions, ending = Machine(), "", 0, "fine"
+        scenario(machine)
+        try:
+            for name in schedule:
+                preemptions += last != name and last in machine.choices()
+                machine.step(name)
+                last = name if name in machine.tasks else last
+            choices = machine.choices()
+            if choices:
+                waiting += [(*schedule, name) for name in choices]
+                continue
+            machine.finish()
+        except Finding as finding:
+            ending = str(finding)
+            costs[ending] = min(costs.get(ending, (99, 99)), (preemptions, len(schedule)))
+        schedules += 1
+        endings[ending] += 1
+    return schedules, endings, costs
