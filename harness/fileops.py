@@ -8,6 +8,7 @@ lengths are bytes. The kernel's refusals come as OSError that names the file.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import mmap
@@ -20,6 +21,7 @@ from enum import IntFlag
 from pathlib import Path
 
 from harness.record.interruption import let_in, uninterruptible
+from reference.fsx import pattern
 
 __all__ = [
     "DIRECT_ALIGNMENT",
@@ -27,14 +29,17 @@ __all__ = [
     "DataMismatchError",
     "FallocateMode",
     "copy",
+    "copy_range",
+    "dedupe",
     "digest",
     "direct_read",
     "direct_write",
     "drop_cache",
     "fallocate",
     "fsync",
+    "map_read",
     "map_write",
-    "pattern",
+    "read",
     "reflink",
     "scrub",
     "set_nodatacow",
@@ -74,6 +79,11 @@ class FallocateMode(IntFlag):
 # ioctl numbers and structures of linux/fs.h, the same on every architecture that Python calls little endian.
 _FICLONERANGE = 0x4020940D
 _FILE_CLONE_RANGE = struct.Struct("=qQQQ")  # src_fd, src_offset, src_length, dest_offset
+_FIDEDUPERANGE = 0xC0189436
+# struct file_dedupe_range: src_offset, src_length, dest_count, padding; then one file_dedupe_range_info:
+# dest_fd, dest_offset, bytes_deduped, status, padding.
+_FILE_DEDUPE_RANGE = struct.Struct("=QQHHI qQQiI")
+_FILE_DEDUPE_RANGE_DIFFERS = 1
 _FS_IOC_GETFLAGS = 0x80086601
 _FS_IOC_SETFLAGS = 0x40086602
 _FS_NOCOW_FL = 0x00800000
@@ -104,6 +114,31 @@ def reflink(source: Path, target: Path, offset: int, length: int, target_offset:
     """Share `length` bytes of `source` at `offset` with `target` (FICLONERANGE); 0 is "to the end"."""
     with _opened(source, os.O_RDONLY) as src, _opened(target, os.O_RDWR | os.O_CREAT) as dst:
         fcntl.ioctl(dst, _FICLONERANGE, _FILE_CLONE_RANGE.pack(src, offset, length, target_offset))
+
+
+def dedupe(source: Path, target: Path, offset: int, length: int, target_offset: int) -> None:
+    """Share a range of `source` with `target` where both hold the same (FIDEDUPERANGE).
+
+    OSError with EBADE, which the kernel too calls it before it makes a status of it, where they do not.
+    """
+    with _opened(source, os.O_RDONLY) as src, _opened(target, os.O_RDWR) as dst:
+        request = _FILE_DEDUPE_RANGE.pack(offset, length, 1, 0, 0, dst, target_offset, 0, 0, 0)
+        answer = _FILE_DEDUPE_RANGE.unpack(fcntl.ioctl(src, _FIDEDUPERANGE, request))
+    done, status = answer[-3:-1]
+    if status:
+        code = errno.EBADE if status == _FILE_DEDUPE_RANGE_DIFFERS else -status
+        raise OSError(code, os.strerror(code), str(target))
+    if done != length:
+        raise OSError(f"{target}: dedupe of {length} bytes at {target_offset} stopped after {done}")
+
+
+def copy_range(source: Path, target: Path, offset: int, length: int, target_offset: int) -> None:
+    """Have the kernel copy a range, or what `source` has of it (copy_file_range(2)): btrfs may share it."""
+    with _opened(source, os.O_RDONLY) as src, _opened(target, os.O_RDWR | os.O_CREAT) as dst:
+        # Known before it begins: within one file the end moves.
+        left = min(length, os.fstat(src).st_size - offset)
+        while left > 0 and (done := os.copy_file_range(src, dst, left, offset, target_offset)):
+            left, offset, target_offset = left - done, offset + done, target_offset + done
 
 
 def set_nodatacow(path: Path) -> None:
@@ -142,6 +177,12 @@ def verify_scattered(path: Path, blocks: int, seed: int) -> None:
                 raise DataMismatchError(f"{path.name}: wrong data near offset {2 * SCATTERED_BYTES * block}")
 
 
+def read(path: Path, offset: int, length: int) -> bytes:
+    """Read through the page cache; shorter than `length` only at the end of the file."""
+    with _opened(path, os.O_RDONLY) as fd:
+        return os.pread(fd, length, offset)
+
+
 def direct_write(path: Path, offset: int, length: int, seed: int) -> None:
     """Write `pattern(seed, length)` past the page cache; offset and length multiples of DIRECT_ALIGNMENT."""
     with _opened(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT) as fd, _aligned(length) as buffer:
@@ -157,11 +198,15 @@ def direct_read(path: Path, offset: int, length: int) -> bytes:
 
 
 def map_write(path: Path, offset: int, length: int, seed: int) -> None:
-    """Store `pattern(seed, length)` through a shared mapping and msync(2) it, within the file's size."""
-    start = offset - offset % mmap.ALLOCATIONGRANULARITY
-    with _opened(path, os.O_RDWR) as fd, mmap.mmap(fd, offset + length - start, offset=start) as mapping:
-        mapping[offset - start :] = pattern(seed, length)
-        mapping.flush()
+    """Store `pattern(seed, length)` through a shared mapping, within the file's size; no msync(2)."""
+    with _mapped(path, offset, length) as (mapping, at):
+        mapping[at:] = pattern(seed, length)
+
+
+def map_read(path: Path, offset: int, length: int) -> bytes:
+    """Load from a shared mapping, within the file's size."""
+    with _mapped(path, offset, length) as (mapping, at):
+        return mapping[at:]
 
 
 def copy(source: Path, target: Path) -> None:
@@ -194,11 +239,6 @@ def drop_cache(path: Path) -> None:
     """Drop the file's clean pages, so that the next read comes from the device."""
     with _opened(path, os.O_RDONLY) as fd:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def pattern(seed: int, length: int) -> bytes:
-    """Return `length` incompressible bytes that follow from `seed`."""
-    return random.Random(seed).randbytes(length)
 
 
 def digest(path: Path) -> str:
@@ -243,6 +283,14 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
     finally:
         if fd >= 0:
             os.close(fd)
+
+
+@contextmanager
+def _mapped(path: Path, offset: int, length: int) -> Iterator[tuple[mmap.mmap, int]]:
+    """Map the pages of a range, up to its last byte; give the mapping and where in it the range begins."""
+    at = offset % mmap.ALLOCATIONGRANULARITY
+    with _opened(path, os.O_RDWR) as fd, mmap.mmap(fd, at + length, offset=offset - at) as mapping:
+        yield mapping, at
 
 
 @contextmanager

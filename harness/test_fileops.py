@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from harness import fileops
 from harness.fileops import DataMismatchError, FallocateMode
 from harness.record.interruption import Interrupted, interruptible, interruptions_held
+from reference.fsx import pattern
 
 BLOCK = 4096
 
@@ -27,16 +29,10 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_patterns_follow_from_their_seed() -> None:
-    assert fileops.pattern(1, 100) == fileops.pattern(1, 100)
-    assert fileops.pattern(1, 100) != fileops.pattern(2, 100)
-    assert len(fileops.pattern(1, 5)) == 5
-
-
 def test_write_touches_its_range_only(file: Path) -> None:
     fileops.write(file, 10, 20, seed=3)
     data = file.read_bytes()
-    assert data[10:30] == fileops.pattern(3, 20)
+    assert data[10:30] == pattern(3, 20)
     assert data[:10] + data[30:] == b"\xff" * (8 * BLOCK - 20)
 
 
@@ -47,7 +43,7 @@ def test_mapped_writes_reach_the_file(file: Path, offset: int, length: int) -> N
     fileops.map_write(file, offset, length, seed=4)
     data = file.read_bytes()
     assert len(data) == 8 * BLOCK
-    assert data[offset : offset + length] == fileops.pattern(4, length)
+    assert data[offset : offset + length] == pattern(4, length)
     assert data[:offset] == b"\xff" * offset
 
 
@@ -58,7 +54,7 @@ def test_mapped_writes_stay_within_the_file(file: Path) -> None:
 
 def test_direct_writes_are_read_back_directly(file: Path) -> None:
     fileops.direct_write(file, 2 * BLOCK, 3 * BLOCK, seed=5)
-    assert fileops.direct_read(file, 2 * BLOCK, 3 * BLOCK) == fileops.pattern(5, 3 * BLOCK)
+    assert fileops.direct_read(file, 2 * BLOCK, 3 * BLOCK) == pattern(5, 3 * BLOCK)
     assert fileops.direct_read(file, 7 * BLOCK, 3 * BLOCK) == b"\xff" * BLOCK
 
 
@@ -176,3 +172,24 @@ def test_a_signal_during_an_open_leaves_no_descriptor(
         run()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened[0])
+
+
+def test_ranges_are_copied_up_to_the_end_that_there_was(file: Path, tmp_path: Path) -> None:
+    fileops.write(file, 0, 8 * BLOCK, seed=10)
+    fileops.copy_range(file, file, 7 * BLOCK + 1, 2 * BLOCK, 8 * BLOCK + 5)
+    data = file.read_bytes()
+    assert data == pattern(10, 8 * BLOCK) + bytes(5) + pattern(10, 8 * BLOCK)[7 * BLOCK + 1 :]
+    fileops.copy_range(file, tmp_path / "other", 10, 20, 0)
+    assert (tmp_path / "other").read_bytes() == data[10:30]
+
+
+@pytest.mark.parametrize("read", [fileops.read, fileops.map_read])
+def test_reads_give_their_range(file: Path, read: Callable[[Path, int, int], bytes]) -> None:
+    fileops.write(file, 0, 8 * BLOCK, seed=11)
+    assert read(file, BLOCK - 5, 20) == pattern(11, 8 * BLOCK)[BLOCK - 5 : BLOCK + 15]
+
+
+def test_reads_end_with_the_file(file: Path) -> None:
+    assert fileops.read(file, 8 * BLOCK - 3, 10) == b"\xff" * 3
+    with pytest.raises(ValueError, match="greater than file size"):
+        fileops.map_read(file, 8 * BLOCK - 3, 4)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.extent_state import file_io, ranges, recorded, volumes
+from suites.extent_state import file_io, fsx, ranges, recorded, volumes
 
 __all__ = ["CASES"]
 
-CASES = (*file_io.CASES, *ranges.CASES, *volumes.CASES, *recorded.CASES)
+CASES = (*file_io.CASES, *ranges.CASES, *fsx.CASES, *volumes.CASES, *recorded.CASES)
 """Every case of the suite."""

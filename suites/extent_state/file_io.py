@@ -74,9 +74,11 @@ def mapped(exp: Experiment, mib: int) -> None:
     run_jobs(exp, "mmap", {"m": {"rw": "randwrite", "ioengine": "mmap", "size": f"{mib}m", "fsync": 256}})
     file = TrackedFile(exp, "tracked")
     file.truncate(2 * MIB)
-    for _ in range(100):
+    for number in range(100):
         length = exp.rng.randrange(1, 3 * BLOCK)
         file.map_write(exp.rng.randrange(2 * MIB - length), length)
+        if number % 2:
+            file.fsync()
     exp.checkpoint("mapped")
     exp.sync()
     file.verify()

@@ -17,7 +17,7 @@ from harness.cases import Experiment
 from harness.fileops import FallocateMode
 from harness.fiojob import Options
 from loopdevs import BtrfsLayout
-from suites.extent_state.ranges import anything
+from suites.extent_state.fsx import random_operations
 from suites.extent_state.support import BLOCK, GIB, MIB, MIXED, TrackedFile, case, layout, run_jobs
 from suites.extent_state.volumes import defragmentation, eviction, write_around
 
@@ -161,7 +161,10 @@ _SMALL_NODES = BtrfsLayout(size_bytes=8 * GIB, mkfs_options=("-n", "4096"))
 
 CASES = (
     case(
-        "data-files", "for suites/data: file operations in random order", DATA, partial(anything, rounds=120)
+        "data-files",
+        "for suites/data: file operations in random order",
+        DATA,
+        partial(random_operations, count=120),
     ),
     case(
         "data-scattered",

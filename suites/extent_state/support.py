@@ -11,6 +11,7 @@ from harness.cases import Case, Experiment
 from harness.fileops import DataMismatchError, FallocateMode
 from harness.fiojob import FioJob, Options
 from loopdevs import BtrfsLayout
+from reference.fsx import pattern
 
 __all__ = [
     "AUTO",
@@ -161,7 +162,7 @@ class TrackedFile:
         seed = self._exp.rng.randrange(1 << 31)
         self._exp.step(name, function, self.path, offset, length, seed)
         self._extend(offset + length)
-        self.data[offset : offset + length] = fileops.pattern(seed, length)
+        self.data[offset : offset + length] = pattern(seed, length)
 
     def _extend(self, size: int) -> None:
         self.data.extend(bytes(max(0, size - len(self.data))))

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,46 +12,12 @@ import pytest
 from harness.cases import Case
 from harness.cli.selection import GROUPS
 from harness.fileops import DataMismatchError
-from harness.fio import FioResult
-from harness.fiojob import FioJob
 from suites.extent_state import CASES
 from suites.extent_state.support import TrackedFile
+from suites.extent_state.testing import FileExperiment, RecordingExperiment
 
 PROFILES = {"single": 1, "dup": 1, "raid0": 2, "raid1": 2, "raid1c3": 3, "raid5": 2, "raid10": 2}
 """Least number of devices that mkfs.btrfs asks for."""
-
-
-class RecordingExperiment:
-    """Takes down what a case asks for; does nothing, and answers as a healthy file system would."""
-
-    def __init__(self, case: Case, seed: int) -> None:
-        self.mount = Path("/nowhere")
-        self.seed = seed
-        self.rng = random.Random(f"{seed}/{case.id}")
-        self.asked: list[str] = []
-        self.checkpoints: list[str] = []
-
-    def fio(self, job: FioJob) -> FioResult:
-        self.asked.append(job.render())
-        return FioResult("fio-3.28", (), {})
-
-    def btrfs(self, *arguments: str | Path) -> str:
-        self.asked.append(f"btrfs {arguments}")
-        return "devid 1\nNo balance found\n"
-
-    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
-        assert all(isinstance(a, str | int | Path) for a in arguments), "the log of steps is JSON"
-        self.asked.append(f"{name} {arguments}")
-        return {"errors": 0, "bytes": 0} if name == "scrub" else None
-
-    def checkpoint(self, name: str) -> None:
-        self.checkpoints.append(name)
-
-    def sync(self) -> None:
-        self.asked.append("sync")
-
-    def remount(self, options: Sequence[str] = ()) -> None:
-        self.asked.append(f"remount {options}")
 
 
 @cache
@@ -125,20 +90,9 @@ def test_one_quick_case_asks_for_more_than_5000_states() -> None:
     assert max(blocks) > 5000
 
 
-class FileExperiment(RecordingExperiment):
-    """Really calls the steps, in a directory."""
-
-    def __init__(self, mount: Path) -> None:
-        super().__init__(CASES[0], 1)
-        self.mount = mount
-
-    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
-        return function(*arguments)
-
-
 @pytest.fixture
 def tracked(tmp_path: Path) -> TrackedFile:
-    return TrackedFile(FileExperiment(tmp_path), "file")
+    return TrackedFile(FileExperiment(tmp_path, CASES[0]), "file")
 
 
 def test_a_tracked_file_knows_its_contents(tracked: TrackedFile) -> None:

@@ -21,7 +21,7 @@ from suites.meta.commands import COMMAND, environment
 pytestmark = pytest.mark.live
 
 QUICK = [case for case in CASES if "quick" in case.groups]
-SMALL = [case for case in QUICK if case.id.endswith(("/mmap", "/punch-hole", "/any-operation"))]
+SMALL = [case for case in QUICK if case.id.endswith(("/mmap", "/punch-hole", "/fsx"))]
 EVENTS = 500_000
 LIVE_STATES = 5_000
 
