@@ -15,7 +15,7 @@ from reports.run import Run
 from reports.summary import summary_json
 from reports.totals import add_up
 
-__all__ = ["write_all"]
+__all__ = ["write", "write_all"]
 
 
 def write_all(run: Run, out: Path) -> list[Path]:
@@ -34,10 +34,11 @@ def write_all(run: Run, out: Path) -> list[Path]:
         "report.md": markdown(run, totals),
         "report.html": html(run, totals),
     }
-    return [_write(out / name, content) for name, content in contents.items()]
+    return [write(out / name, content) for name, content in contents.items()]
 
 
-def _write(path: Path, content: str) -> Path:
+def write(path: Path, content: str) -> Path:
+    """Write a file whole or not at all, and the folders above it; return its path. UserError if that fails."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -141,7 +141,7 @@ def _compare_contents(trace: Trace, tree: int, number: int, states: OpaqueStates
     rows = recorded[0].states
     columns = (rows[name].tolist() for name in ("start", "end", "bits"))
     kernel = joined((s, e, trace.masks.stored(b)) for s, e, b in zip(*columns, strict=True))
-    ours = joined((state.start, state.end, state.state) for state in states)  # type: ignore[attr-defined]
+    ours = joined((state.start, state.end, state.state) for state in states)
     found.checkpoints += 1
     found.ranges += max(len(kernel), len(ours))
     if kernel != ours:

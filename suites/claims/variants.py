@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ class OpaqueStates:
     """What lets whole calls of a version take masks with bits beyond its five. Base for a class of States."""
 
     __slots__ = ()
+
+    def __iter__(self: Any) -> Iterator[ExtentState]:
+        return iter(self.index)
 
     def set(self: Any, start: int, end: int, bits: int, exclusive: bool) -> int | None:
         """Set `bits` on [start, end]; return where an exclusive set met one of them, or None."""
