@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 
 from harness.bundle import Bundle, find_bundles
+from harness.errors import UserError
 from harness.judge.applied import CallKind
 from harness.judge.extent_state import judge_record
+from harness.verdicts import Verdict, worst
 from reference.extent_map import States
 from reference.index import Work
 from suites.claims.replay import Trace, trace_of
@@ -19,7 +21,7 @@ from suites.claims.synthetic import controls
 from suites.claims.tally import CHANGES, Tally
 from suites.claims.variants import Variant
 
-__all__ = ["DATA", "Measured", "Workbench"]
+__all__ = ["DATA", "Measured", "Workbench", "measured"]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 """The recorded bundles of the project."""
@@ -87,46 +89,48 @@ def _look_at_memory(found: Measured, variant: Variant, states: States) -> None:
 
 
 class Workbench:
-    """Traces of `bundles` (files below them too; default: the project's own), controls, and figures kept."""
+    """Traces of the bundles in and below `bundles`, controls, and figures that are kept.
 
-    def __init__(self, bundles: Sequence[Path] = (DATA,), most: int | None = None) -> None:
-        folders = [folder for path in bundles for folder in find_bundles(path)]
-        self._folders = folders[:most]
-        self.bundles = tuple(bundles)
+    UserError for a bundle that does not pass.
+    """
 
-    @property
+    def __init__(self, bundles: Sequence[Path] = (DATA,)) -> None:
+        found = (folder.resolve() for path in bundles for folder in find_bundles(path))
+        self._folders = list(dict.fromkeys(found))
+        self._kept: dict[tuple[str, Variant], list[Measured]] = {}
+
+    @cached_property
     def real(self) -> tuple[Trace, ...]:
         """What was recorded of real kernels."""
-        return self._real()
-
-    @cache  # noqa: B019 - a bench lives as long as the command
-    def _real(self) -> tuple[Trace, ...]:
-        return tuple(
-            trace_of(_name(folder), judge_record(Bundle.open(folder)).record) for folder in self._folders
-        )
+        return tuple(_trace(folder) for folder in self._folders)
 
     @property
     def controls(self) -> tuple[Trace, ...]:
-        """Workloads made here: a file in order, and in random order."""
+        """Workloads made here."""
         return controls()
 
-    @cache  # noqa: B019
-    def on(self, number: int, variant: Variant) -> Measured:
-        """Return the figures of `variant` on real trace `number`."""
-        return measured(self.real[number], variant)
-
-    @cache  # noqa: B019
-    def on_control(self, number: int, variant: Variant) -> Measured:
-        """Return the figures of `variant` on control `number`."""
-        return measured(self.controls[number], variant)
-
     def each(self, variant: Variant) -> list[Measured]:
-        """Return the figures of `variant` on all real traces."""
-        return [self.on(number, variant) for number in range(len(self.real))]
+        """Return the figures of `variant` on each real trace."""
+        return self._figures("real", self.real, variant)
 
     def each_control(self, variant: Variant) -> list[Measured]:
-        """Return the figures of `variant` on all controls."""
-        return [self.on_control(number, variant) for number in range(len(self.controls))]
+        """Return the figures of `variant` on each control."""
+        return self._figures("controls", self.controls, variant)
+
+    def _figures(self, kind: str, traces: Sequence[Trace], variant: Variant) -> list[Measured]:
+        if (kind, variant) not in self._kept:
+            self._kept[kind, variant] = [measured(trace, variant) for trace in traces]
+        return self._kept[kind, variant]
+
+
+def _trace(folder: Path) -> Trace:
+    """Return what a bundle records; UserError unless it passes, as else its order is not known."""
+    bundle = Bundle.open(folder)
+    judgement = judge_record(bundle)
+    verdict = worst(check.verdict for check in judgement.checks)
+    if bundle.manifest["capture"]["lost"] or verdict is not Verdict.PASS:
+        raise UserError(f"{folder}: no workload, as it does not pass: see `./iodiff judge {folder}`")
+    return trace_of(_name(folder), judgement.record)
 
 
 def _name(folder: Path) -> str:

@@ -36,21 +36,20 @@ def _peak(m: Measured) -> float:
 def _less_ram(bench: Workbench) -> Found:
     facts = (by_ratios("bytes of the largest tree, radix / rbtree", ratios(bench, _peak, RADIX, RBTREE)),)
     rows: list[tuple[Figure, ...]] = []
-    for number, trace in enumerate((*bench.real, *bench.controls)):
-        real = number < len(bench.real)
-        at = number if real else number - len(bench.real)
-        each = [bench.on(at, v) if real else bench.on_control(at, v) for v in (RADIX, RBTREE, BPLUS)]
+    variants = (RADIX, RBTREE, BPLUS)
+    columns = [[*bench.each(v), *bench.each_control(v)] for v in variants]
+    for trace, *each in zip((*bench.real, *bench.controls), *columns, strict=True):
         rows.append((trace.name, each[0].peak_states, *(m.peak_bytes / max(m.peak_states, 1) for m in each)))
-    heads = ("workload", "states", *(v.name for v in (RADIX, RBTREE, BPLUS)))
+    heads = ("workload", "states", *(v.name for v in variants))
     per_state = Table("Bytes a state, of the largest tree", heads, tuple(rows), digits=0)
-    table = by_workload(bench, "Bytes of the largest tree", _peak, (RADIX, RBTREE, BPLUS))
+    table = by_workload(bench, "Bytes of the largest tree", _peak, variants)
     plot = ratio_plot(bench, "Memory of the largest tree", _peak, RADIX, RBTREE, MUCH, "times the rbtree's")
     return Found(facts, (table, per_state), (plot, _growth(bench)))
 
 
 def _growth(bench: Workbench) -> Plot:
     """Bytes of each variant while the recorded tree that grew largest was worked on."""
-    number = max(range(len(bench.real)), key=lambda n: bench.on(n, RBTREE).peak_states)
+    number = max(range(len(bench.real)), key=lambda n: bench.each(RBTREE)[n].peak_states)
     trace = bench.real[number]
     series = tuple(Series(v.name, tuple(_bytes_over_time(trace, v))) for v in (RADIX, RBTREE, BPLUS))
     count = len(series[0].values)
