@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from markupsafe import Markup
 
@@ -20,6 +21,9 @@ RIGHT, TOP, BOTTOM = 56, 24, 44
 BAR = 15
 LINES_HEIGHT = 280
 LEFT = 64
+
+Scale: TypeAlias = Callable[[float], float]
+"""From a value to its place."""
 
 
 def claim_plot(plot: Plot) -> Markup:
@@ -52,7 +56,7 @@ def _bars(plot: Plot) -> Markup:
     return _svg(plot, bottom + BOTTOM, parts)
 
 
-def _bar(series: Series, n: int, colour: int, x, y: float) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _bar(series: Series, n: int, colour: int, x: Scale, y: float) -> list[Markup]:
     value = series.values[n]
     if value is None:
         return [_text(LABELS + 4, y + 11, "no figure", "")]
@@ -73,7 +77,7 @@ def _bar(series: Series, n: int, colour: int, x, y: float) -> list[Markup]:  # t
     return [*parts, _text(x(end) + 5, y + 11, short(float(f"{value:.3g}")), "")]
 
 
-def _ticks(top: float, x, bottom: float) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _ticks(top: float, x: Scale, bottom: float) -> list[Markup]:
     parts = []
     for tick in nice_ticks(top):
         parts.append(Markup('<path class="grid" d="M{} {}V{}"/>').format(x(tick), TOP, bottom))
@@ -81,7 +85,7 @@ def _ticks(top: float, x, bottom: float) -> list[Markup]:  # type: ignore[no-unt
     return parts
 
 
-def _marker(plot: Plot, x, bottom: float) -> list[Markup]:  # type: ignore[no-untyped-def]
+def _marker(plot: Plot, x: Scale, bottom: float) -> list[Markup]:
     if plot.marker is None:
         return []
     at = x(plot.marker)

@@ -47,7 +47,6 @@ def report_of(claim: Claim, bench: Workbench) -> ClaimReport:
     """Measure `claim`, and let its rule conclude."""
     begun = time.monotonic()
     found = claim.measure(bench)
-    conclusion = overall(found.facts)
     return ClaimReport(
         id=claim.id,
         quotation=claim.quotation,
@@ -60,8 +59,8 @@ def report_of(claim: Claim, bench: Workbench) -> ClaimReport:
         simulated=claim.simulated,
         constants=claim.constants,
         rule=claim.rule,
-        conclusion=conclusion,
-        why=_why(conclusion, found.facts),
+        conclusion=overall(found.facts),
+        why=_why(found.facts),
         facts=found.facts,
         tables=found.tables,
         plots=found.plots,
@@ -71,19 +70,20 @@ def report_of(claim: Claim, bench: Workbench) -> ClaimReport:
     )
 
 
-def _why(conclusion: Conclusion, facts: Sequence[Fact]) -> str:
-    """Name the facts that decide: all if they agree, else those for and those against."""
-    if len(facts) == 1:
-        return f"{facts[0].what}: {facts[0].value}"
-    if conclusion is not Conclusion.PARTLY:
-        return f"all {len(facts)} comparisons say so"
-    groups = {c: [f.what for f in facts if f.conclusion is c] for c in Conclusion}
-    return "; ".join(f"{c.value}: {_some(names)}" for c, names in groups.items() if names)
+def _why(facts: Sequence[Fact]) -> str:
+    """Name the facts that decide: the first if all agree, else the first of each kind."""
+    groups = [(c, [fact for fact in facts if fact.conclusion is c]) for c in Conclusion]
+    said = [(c, group) for c, group in groups if group]
+    if len(said) == 1:
+        return _first(facts)
+    return "; ".join(
+        f"{c.value} in {len(group)} of {len(facts)} comparisons ({_first(group)})" for c, group in said
+    )
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = "; ".join(names[:3])
-    return f"{shown}; and {len(names) - 3} more" if len(names) > 3 else shown
+def _first(facts: Sequence[Fact]) -> str:
+    first = f"{facts[0].what}: {facts[0].value}"
+    return f"{first}; and {len(facts) - 1} more" if len(facts) > 1 else first
 
 
 def _machine() -> str:

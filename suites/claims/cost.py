@@ -23,15 +23,15 @@ class Costs:
     """Calling an operation of the index and returning."""
     step: int = 1
     """A comparison, a slot looked at, a slot moved."""
-    rotation: int = 10
-    """A rotation of nodes that were just read."""
+    rotation: int = 3
+    """Nodes that a rotation reads: it costs as many visits."""
 
     def cycles(self, work: Work, calls: int) -> int:
         """Return what `work`, asked for by `calls`, costs."""
         return (
             self.visit * work.node_visits
             + self.step * (work.compares + work.slots + work.moves)
-            + self.rotation * work.rotations
+            + self.rotation * self.visit * work.rotations
             + self.allocation * work.allocations
             + self.call * calls
         )
@@ -49,5 +49,5 @@ def constants() -> tuple[tuple[str, str], ...]:
         ("node allocation and free, cycles", "100 to 600"),
         ("call of an index operation, cycles", "5 to 40"),
         ("comparison, slot, move, cycles", "1"),
-        ("rotation, cycles", "10"),
+        ("rotation, node visits", "3"),
     )

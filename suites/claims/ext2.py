@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from harness.claims import Figure, Plot, Series, Table
-from reference.extent_map import Behaviour, ExtentMapTree
+from reference.extent_map import Behaviour, ExtentMapTree, ExtentState
 from reference.extent_map.mount import Mount
 from reference.extent_map.page_behaviour import PageBehaviour
 from reference.extent_map.page_file import Completions, PageCacheFile, Setting
 from reference.fsx import ByteFile, Kind, Mix, Operation, generate
-from reference.index import BPlusTree, RadixTree, RbTree, Work, counting
+from reference.index import BPlusTree, ExtentIndex, RadixTree, RbTree, Work, counting
 from reference.machine import Finding, Interrupts, run_alone
 from suites.claims.claim import THREAD, Claim, Found
 from suites.claims.cost import CORNERS, constants
@@ -27,27 +28,32 @@ _STREAM_PAGES = 256
 _CHUNK_PAGES = 16
 _CPU_HZ = 2_400_000_000
 
+Index: TypeAlias = type[ExtentIndex[ExtentState]]
+
+
+_STREAMING: tuple[tuple[str, Behaviour, Index], ...] = (
+    ("10 July, radix tree", Behaviour.corrected_radix, RadixTree),
+    ("24 July, rbtree", Behaviour.corrected_rbtree, RbTree),
+    ("24 July, B+tree", Behaviour.corrected_rbtree, BPlusTree),
+)
+
 
 def _cpu_time(_: Workbench) -> Found:
     rows: list[tuple[Figure, ...]] = []
     for what in ("write", "read"):
-        for name, behaviour, index in (
-            ("10 July, radix tree", Behaviour.corrected_radix, RadixTree),
-            ("24 July, rbtree", Behaviour.corrected_rbtree, RbTree),
-            ("24 July, B+tree", Behaviour.corrected_rbtree, BPlusTree),
-        ):
+        for name, behaviour, index in _STREAMING:
             work, tally, pages = _stream(behaviour, index, what)
             cycles = [costs.cycles(work, tally.all.total()) / pages for costs in CORNERS]
             low, high = min(cycles), max(cycles)
             rows.append(
                 (
-                    *(what, name, tally.all.total() / pages, tally.merging.total() / pages),
+                    *(what, name, tally.all.total() / pages),
                     *(work.node_visits / pages, work.allocations / pages, low, high),
                     *(low / 0.05 / _CPU_HZ * 1e6, high / 0.02 / _CPU_HZ * 1e6),
                 )
             )
     heads = (
-        *("streaming", "version", "operations on state and map index a page", "of which by merging"),
+        *("streaming", "version", "operations on state and map index a page"),
         *("node visits a page", "nodes allocated a page", "modelled cycles a page, least", "most"),
         *("CPU time a page of which least is 5 %, us", "of which most is 2 %, us"),
     )
@@ -77,7 +83,7 @@ def _number(figure: Figure) -> float:
     return figure
 
 
-def _stream(behaviour: Behaviour, cls, what: str) -> tuple[Work, Tally, int]:  # type: ignore[no-untyped-def]
+def _stream(behaviour: Behaviour, cls: Index, what: str) -> tuple[Work, Tally, int]:
     """Write a new file from end to end and sync it, or read it again from an empty cache."""
     interrupts = Interrupts()
     mount = Mount(interrupts, behaviour, PageBehaviour.corrected, blocks=_STREAM_PAGES + 64)
@@ -101,7 +107,7 @@ def _stream(behaviour: Behaviour, cls, what: str) -> tuple[Work, Tally, int]:  #
     return _sum(mount.tree), tally, _STREAM_PAGES
 
 
-def _watch(tree: ExtentMapTree, cls) -> Tally:  # type: ignore[no-untyped-def]
+def _watch(tree: ExtentMapTree, cls: Index) -> Tally:
     """Put empty indexes that count below both trees, which must be empty; return what notes operations."""
     assert not len(tree.states)
     tally = Tally()

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.claims import Fact, Plot, Series, Table
 from reference.extent_map import ALL_BITS, Behaviour, ExtentState
-from reference.index import BPlusTree, ExtentIndex, RadixTree, RbTree
+from reference.index import BPlusTree, ExtentIndex, Memory, RadixTree, RbTree
 from reference.machine import Finding
 from suites.claims.claim import THREAD, Claim, Found
 from suites.claims.measure import Workbench
@@ -36,7 +37,7 @@ def _any_size(bench: Workbench) -> Found:
     for name, variant in (*corrected, *posted):
         for size in ("smaller than a page", "larger than a page"):
             wrong = sum(_differs(variant, seed, small=size.startswith("smaller")) for seed in range(_RUNS))
-            fact = holds(f"{name}: states on regions {size}, against bytes, in runs", _RUNS, wrong)
+            fact = holds(f"{name}, regions {size}: runs held against bytes", _RUNS, wrong)
             facts.append(fact)
             rows.append((name, size, _RUNS, wrong))
     table = Table(
@@ -115,7 +116,7 @@ class ForwardOnly(ExtentIndex[ExtentState]):
     def __len__(self) -> int:
         return len(self.inner)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[ExtentState]:
         return iter(self.inner)
 
     def insert(self, entry: ExtentState) -> ExtentState | None:
@@ -143,7 +144,7 @@ class ForwardOnly(ExtentIndex[ExtentState]):
         """See ExtentIndex."""
         self.inner.erase(entry)
 
-    def memory(self):  # type: ignore[no-untyped-def]
+    def memory(self) -> Memory:
         """See ExtentIndex."""
         return self.inner.memory()
 

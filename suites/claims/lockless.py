@@ -14,7 +14,7 @@ from suites.claims.claim import THREAD, Claim, Found
 from suites.claims.measure import Measured, Workbench
 from suites.claims.memory import SIZES
 from suites.claims.operations import REPLAYED, SIMULATED
-from suites.claims.present import by_workload, ratios, totals
+from suites.claims.present import Of, by_workload, ratios, totals
 from suites.claims.rules import by_ratios, happens, holds
 from suites.claims.variants import BPLUS, RADIX, RBTREE
 
@@ -140,7 +140,7 @@ def _benefits(bench: Workbench) -> Found:
     return Found(facts, tables)
 
 
-def _lost(what: str, bench: Workbench, of) -> Fact:  # type: ignore[no-untyped-def]
+def _lost(what: str, bench: Workbench, of: Of) -> Fact:
     """Reproduced if the rbtree has the advantage and the B+tree has not; not if the B+tree keeps it."""
     has = by_ratios("", ratios(bench, of, RADIX, RBTREE), 1)
     keeps = by_ratios("", ratios(bench, of, RADIX, BPLUS), 1)

@@ -4,20 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from harness.claims import Figure, Plot, Series, Table
 from suites.claims.measure import Measured, Workbench
 from suites.claims.variants import VARIANTS, Variant
 
-__all__ = ["by_workload", "ratio_plot", "ratios", "totals"]
+__all__ = ["Of", "by_workload", "control_ratios", "ratio_plot", "ratios", "totals"]
 
-Of = Callable[[Measured], float]
+Of: TypeAlias = Callable[[Measured], float]
+"""The figure of a measurement that is of interest."""
 
 
 def ratios(bench: Workbench, of: Of, more: Variant, less: Variant) -> list[float]:
     """Return `of` on `more` divided by that on `less`, for each real workload that has any."""
     pairs = zip(bench.each(more), bench.each(less), strict=True)
     return [of(a) / of(b) for a, b in pairs if of(b)]
+
+
+def control_ratios(bench: Workbench, of: Of, more: Variant, less: Variant) -> list[float]:
+    """Return `of` on `more` divided by that on `less`, for each control."""
+    pairs = zip(bench.each_control(more), bench.each_control(less), strict=True)
+    return [of(a) / of(b) for a, b in pairs]
 
 
 def by_workload(bench: Workbench, title: str, of: Of, variants: Sequence[Variant], note: str = "") -> Table:

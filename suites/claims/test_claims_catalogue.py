@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.judge.applied import CallKind
 from reference.extent_map import EXTENT_DIRTY, EXTENT_LOCKED
 from reference.extent_state import LINUX_6_18
+from reference.index import Work
 from reference.index.radix_nodes import RADIX_TREE_NODE_BYTES
 from suites.claims.catalogue import CLAIMS, chosen, report_of
 from suites.claims.claim import Claim, Found
@@ -113,6 +114,7 @@ def test_costs_add_up() -> None:
     assert nothing.cycles(found.work, 10) == 0
     assert Costs(0, 0, 3, 0, 0).cycles(found.work, 10) == 30
     assert Costs(2, 0, 0, 0, 0).cycles(found.work, 10) == 2 * found.work.node_visits > 0
+    assert Costs(2, 0, 0, 0, 5).cycles(Work(rotations=1), 0) == 10
     assert Costs(0, 7, 0, 0, 0).cycles(found.work, 10) == 7 * found.work.allocations > 0
     assert len(set(CORNERS)) == 8
 
