@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.common import arguments, in_turns, median_range, run, show_machine, workspace
 from harness.bundle import Bundle
-from harness.capture.extent_io import BpfCapture
+from harness.capture.choice import prepared_bpf
 from harness.cases import Case
 from harness.judge.verdict import judge_bundle
 from harness.record.record import RecordPlan, record_case
@@ -35,7 +35,7 @@ def record(case: Case, place: Workspace) -> tuple[Bundle, float]:
     """Record `case`; return its bundle and the time taken, s."""
     begin = time.monotonic()
     folder = place.path("bundles") / Path(case.id).name
-    bundle = record_case(RecordPlan(case, SEED, "benchmark", folder), place, BpfCapture)
+    bundle = record_case(RecordPlan(case, SEED, "benchmark", folder), place, prepared_bpf)
     return bundle, time.monotonic() - begin
 
 

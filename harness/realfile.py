@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import fileops
 from harness.fileops import FallocateMode
+from harness.record.interruption import let_in, uninterruptible
 from reference.fsx import Answer, Kind, Operation
 
 __all__ = ["RealFile"]
@@ -60,16 +61,27 @@ class RealFile:
 
     def create(self) -> None:
         """Make the file, or make it empty."""
-        fileops.truncate(self.path, 0)
+        self.execute(Operation(Kind.TRUNCATE))
 
     def execute(self, operation: Operation) -> Answer:
         """Do it, and return the bytes read, 0 or an errno."""
         try:
-            return self._execute(operation)
+            if operation.kind is Kind.REMOUNT and self._remount:
+                self._remount()
+                return 0
+            return self._undisturbed(operation)
         except OSError as error:
             if error.errno not in ANSWERS:
                 raise
             return error.errno
+
+    def _undisturbed(self, operation: Operation) -> Answer:
+        # Operations are short and files are opened thousands of times: sooner or later a signal would strike
+        # as one is opened or closed, and leave the file system busy.
+        with uninterruptible():
+            answer = self._execute(operation)
+        let_in()
+        return answer
 
     def _execute(self, operation: Operation) -> Answer:
         kind, offset, length, to, seed = operation
@@ -92,8 +104,6 @@ class RealFile:
             fileops.truncate(self.path, size)
         elif kind is Kind.FSYNC:
             fileops.fsync(self.path)
-        elif kind is Kind.REMOUNT and self._remount:
-            self._remount()
         else:
             if kind is Kind.REMOUNT:
                 fileops.fsync(self.path)

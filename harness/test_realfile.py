@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator
 from itertools import islice
@@ -18,7 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.realfile import RealFile
+from harness.record.interruption import Interrupted, interruptible, interruptions_held
 from reference.fsx import ByteFile, Kind, Mix, Operation, check, generate
+from reference.fsx.testing import edges
 
 BLOCK = 4096
 MEMORY = Path("/dev/shm")
@@ -82,6 +86,15 @@ def test_the_model_answers_as_the_kernel_does(
 ) -> None:
     mismatch = check(new(path), ByteFile(BLOCK), data.draw(operations(supported)))
     assert mismatch is None, mismatch.operations
+
+
+def test_the_model_refuses_at_the_edges_what_the_kernel_refuses(
+    path: Path, supported: frozenset[Kind]
+) -> None:
+    sequences = [sequence for sequence in edges(BLOCK) if sequence[-1].kind in supported]
+    assert len(sequences) > 100
+    for sequence in sequences:
+        assert (mismatch := check(new(path), ByteFile(BLOCK), sequence)) is None, str(mismatch)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -165,3 +178,24 @@ def test_remounting_is_left_to_whoever_can(path: Path) -> None:
     file.create()
     assert file.execute(Operation(Kind.REMOUNT)) == 0
     assert asked == ["remount"]
+
+
+def test_a_signal_waits_for_the_end_of_an_operation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it struck as a file was opened or closed, the file system stayed busy."""
+    ended = []
+
+    def fsync(path: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended.append(path)
+
+    @interruptions_held()
+    @interruptible()
+    def run() -> None:
+        file.execute(Operation(Kind.FSYNC))
+        pytest.fail("the signal was lost")
+
+    file = new(path)
+    monkeypatch.setattr("harness.fileops.fsync", fsync)
+    with pytest.raises(Interrupted):
+        run()
+    assert ended == [path]

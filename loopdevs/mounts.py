@@ -86,5 +86,7 @@ def _umount2(point: Path) -> None:
 
 
 def _unescape(field: bytes) -> str:
+    if b"\\" not in field:
+        return os.fsdecode(field)
     # Blanks, backslashes and number signs stand as three octal digits.
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda m: bytes([int(m[1], 8)]), field))

@@ -190,7 +190,7 @@ def build_sample(root: Path) -> Path:
         Check.of("operations", 862_981, 0, detail="set, clear, convert"),
         Check.of("checkpoints", 8209, 0, detail="3 checkpoints"),
     ]
-    counts = {"frees deferred by cached references": 4}
+    counts = {"frees deferred by cached references": 4, "known issue: a truncate overtakes a direct write": 1}
     judge(
         folder[passed],
         verdict_of(

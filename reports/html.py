@@ -211,6 +211,7 @@ def _risks(run: Run, views: list[CaseView], totals: Totals) -> list[Risk]:
     causes = [f"{name} {number:,}" for name, number in totals.lost_reasons.items()]
     with_guest = sum(bool(kernel.guest or kernel.lost) for kernel in run.kernels)
     guests = text.plural(with_guest, "guest") if with_guest else ""
+    known = [f"{view.name}: {issue}" for view in recorded for issue in view.case.known_issues]
     return [
         Risk(
             "Events lost while recording", totals.lost, text.plural(totals.events, "event"), ", ".join(causes)
@@ -237,6 +238,12 @@ def _risks(run: Run, views: list[CaseView], totals: Totals) -> list[Risk]:
             len(absent),
             text.plural(len(run.cases), run.noun),
             ", ".join(absent),
+        ),
+        Risk(
+            "Faults of a kernel let pass as known issues",
+            len(known),
+            text.plural(len(recorded), "recording"),
+            "; ".join(known),
         ),
         *([Risk("Guests lost", len(lost_guests), guests, "; ".join(lost_guests))] if guests else []),
     ]

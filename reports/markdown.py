@@ -34,6 +34,7 @@ def markdown(run: Run, totals: Totals) -> str:
         *(across_kernels(run) if run.several else _cases(run)),
         *_holes(run),
         *_skipped(run),
+        *_known_issues(run),
     ]
     for case in run.cases:
         if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED) and not case.missing:
@@ -79,6 +80,11 @@ def _skipped(run: Run) -> list[str]:
     skipped = [case for case in run.cases if case.verdict.verdict is Verdict.SKIP]
     lines = [f"- {code(run.name(case))}: {text('; '.join(case.verdict.reasons))}" for case in skipped]
     return [f"Skipped: {plural(len(skipped), 'case')}", "", *lines, ""] if lines else []
+
+
+def _known_issues(run: Run) -> list[str]:
+    lines = [f"- {code(run.name(case))}: {text(issue)}" for case in run.cases for issue in case.known_issues]
+    return ["Known issues of a kernel, let pass:", "", *lines, ""] if lines else []
 
 
 def _problem(run: Run, case: CaseResult) -> list[str]:

@@ -14,10 +14,12 @@ from reports.kernels import Kernel
 from reports.text import dig, plain
 from reports.timeline import Timeline
 
-__all__ = ["BEHAVIOUR", "CaseResult", "Run"]
+__all__ = ["BEHAVIOUR", "KNOWN_ISSUE", "CaseResult", "Run"]
 
 BEHAVIOUR = "behaviour"
 """What the judge counts under this name is a named behaviour of the kernel that it had to assume."""
+KNOWN_ISSUE = "known issue"
+"""What the judge counts under this name is a fault of the kernel that it could explain."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ class CaseResult:
         """Names of the behaviours by which the kernel was judged, as far as the judge tells."""
         told = self.verdict.counts.items()
         return [k.removeprefix(BEHAVIOUR).strip(": ") or str(v) for k, v in told if k.startswith(BEHAVIOUR)]
+
+    @property
+    def known_issues(self) -> list[str]:
+        """Names of the known issues of the kernel that this case met."""
+        return [
+            k.removeprefix(KNOWN_ISSUE).strip(": ") for k in self.verdict.counts if k.startswith(KNOWN_ISSUE)
+        ]
 
     @property
     def wall_s(self) -> float:

@@ -63,6 +63,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "wall_s": case.wall_s,
         "judged_s": verdict.judged_s,
         "behaviours": case.behaviours,
+        "known_issues": case.known_issues,
         "checks": [_check(check) for check in verdict.checks],
     }
 

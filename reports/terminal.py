@@ -41,6 +41,7 @@ def print_summary(run: Run, console: Console) -> None:
             _print_problem(run, case, console)
     _print_holes(run, console)
     _print_skipped(run, console)
+    _print_known_issues(run, console)
     if run.several:
         _print_kernels(run, console)
     console.print()
@@ -162,6 +163,14 @@ def _print_skipped(run: Run, console: Console) -> None:
         console.print("\nSkipped")
     for case in skipped:
         _print_indented(console, f"{run.name(case)}: {'; '.join(case.verdict.reasons) or 'no reason given'}")
+
+
+def _print_known_issues(run: Run, console: Console) -> None:
+    lines = [f"{run.name(case)}: {issue}" for case in run.cases for issue in case.known_issues]
+    if lines:
+        console.print("\nKnown issues of a kernel, let pass (docs/known-issues.md)")
+    for line in lines:
+        _print_indented(console, line)
 
 
 def _totals_table(run: Run, totals: Totals) -> Table:

@@ -123,6 +123,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "wall_s",
             "judged_s",
             "behaviours",
+            "known_issues",
             "checks",
         ]
     )
@@ -328,3 +329,15 @@ def test_long_commands_are_not_cut_into_lines(tmp_path: Path) -> None:
     command = "./iodiff run " + "x" * 100
     judge(tmp_path / "a", verdict_of("s/a", Verdict.UNDECIDED, repeat=command))
     assert f"{command}\n" in printed(tmp_path / "a")
+
+
+def test_known_issues_are_told_everywhere(sample: Path) -> None:
+    """Where a verdict rests on one, nobody may overlook it; the verdict that failed tells its own reasons."""
+    issue = "a truncate overtakes a direct write"
+    files = written(sample)
+    assert json.loads(files["summary.json"])["cases"][0]["known_issues"] == [issue]
+    assert f"- `{CASES[0]}`: {issue}" in files["report.md"]
+    page = " ".join(" ".join(Page(files["report.html"]).text).split())
+    assert "let pass as known issues" in page
+    assert f"{CASES[0]}: {issue}" in page
+    assert f"{CASES[0]}: {issue}" in " ".join(printed(sample).split())

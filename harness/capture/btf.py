@@ -5,16 +5,19 @@ Bits of an extent_state are anonymous enums that move between kernels, so their 
 running kernel and stored in the bundle. Format: Documentation/bpf/btf.rst.
 
 A kernel has 100,000 types and more, and an emulated guest is slow. So types stay the words that they are in
-BTF; only where each begins is found out beforehand.
+BTF; only where each begins, and its first two words, are found out beforehand.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import UserError
 
@@ -53,23 +56,23 @@ class Btf:
 
     words: memoryview
     """All types as 32-bit words, void first."""
-    starts: list[int]
+    starts: NDArray[np.int64]
     """Where each type begins in `words`, by type number; 0 is void."""
-    names: dict[int, list[int]]
-    """Numbers of the types whose name stands at this offset."""
+    names: NDArray[np.uint32]
+    """Where the name of each type stands in `strings`, by type number."""
+    infos: NDArray[np.uint32]
+    """The second word of each type, by type number."""
     strings: bytes
 
     def enumerators(self, prefixes: tuple[str, ...]) -> dict[str, int]:
         """Return every enumerator whose name starts with one of `prefixes`, with its value."""
         wanted = {offset for prefix in prefixes for offset in self._offsets(prefix.encode())}
         found = {}
-        for start in self.starts:
-            info = self.words[start + 1]
-            if (kind := info >> 24 & 0x1F) in (KIND_ENUM, KIND_ENUM64):
-                each = _TRAILER[kind][1]
-                for place in range(start + TYPE_WORDS, start + _words(info), each):
-                    if (name := self.words[place]) in wanted:
-                        found[self.string(name)] = _value(self.words[place + 1 : place + each], info)
+        for number in np.flatnonzero(np.isin(self.infos >> 24 & 0x1F, (KIND_ENUM, KIND_ENUM64))).tolist():
+            info = int(self.infos[number])
+            for name, *value in self.elements(number):
+                if name in wanted:
+                    found[self.string(name)] = _value(value, info)
         return found
 
     def members(self, name: str) -> frozenset[str] | None:
@@ -91,17 +94,17 @@ class Btf:
 
     def named(self, name: str) -> list[int]:
         """Return the numbers of all types of this name."""
-        offsets = self._offsets(name.encode() + b"\0")
-        return sorted(number for offset in offsets for number in self.names.get(offset, ()))
+        offsets = list(self._offsets(name.encode() + b"\0"))
+        return np.flatnonzero(np.isin(self.names, offsets)).tolist()
 
     def type(self, number: int) -> memoryview:
         """Return the words of a type, those that follow it included."""
-        start = self.starts[number]
+        start = int(self.starts[number])
         return self.words[start : start + _words(self.words[start + 1])]
 
     def kind(self, number: int) -> int:
         """Return which KIND_ a type is."""
-        return self.words[self.starts[number] + 1] >> 24 & 0x1F
+        return int(self.infos[number]) >> 24 & 0x1F
 
     def elements(self, number: int) -> Iterator[memoryview]:
         """Return the words of each member of a structure, or parameter of a function."""
@@ -144,7 +147,9 @@ def load_btf(folder: Path = BTF_FOLDER) -> Btf:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: no usable BTF ({error}): use a kernel with CONFIG_DEBUG_INFO_BTF") from None
     words = memoryview(bytes(4 * TYPE_WORDS) + types).cast("I")
-    return Btf(words, *_index(words), strings)
+    starts = _starts(words)
+    array = np.frombuffer(words, np.uint32)
+    return Btf(words, starts, array[starts], array[starts + 1], strings)
 
 
 def pack(types: bytes, strings: bytes) -> bytes:
@@ -166,16 +171,14 @@ def _sections(data: bytes) -> tuple[bytes, bytes]:
     return body[type_off : type_off + type_len], body[str_off : str_off + str_len]
 
 
-def _index(words: memoryview) -> tuple[list[int], dict[int, list[int]]]:
-    """Return where each type begins, by number, and the numbers by the offset of their name."""
+def _starts(words: memoryview) -> NDArray[np.int64]:
+    """Return where each type begins, by number."""
     starts: list[int] = []
-    names: dict[int, list[int]] = {}
     at, end = 0, len(words)
     while at < end:
-        names.setdefault(words[at], []).append(len(starts))
         starts.append(at)
         at += _words(words[at + 1])
-    return starts, names
+    return np.array(starts, np.int64)
 
 
 @cache
@@ -185,6 +188,7 @@ def _words(info: int) -> int:
     return TYPE_WORDS + fixed + (info & 0xFFFF) * each
 
 
-def _value(words: memoryview, info: int) -> int:
-    """kind_flag tells that the enum is signed."""
-    return int.from_bytes(words, "little", signed=bool(info >> 31))
+def _value(words: Sequence[int], info: int) -> int:
+    """Return the value of these words; kind_flag tells that the enum is signed."""
+    data = struct.pack(f"<{len(words)}I", *words)
+    return int.from_bytes(data, "little", signed=bool(info >> 31))

@@ -3,21 +3,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from harness.capture import Capture
-from harness.capture.extent_io import BpfCapture
+from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
 from loopdevs import Workspace
 
-__all__ = ["CAPTURES", "capture_starter"]
+__all__ = ["CAPTURES", "CaptureFactory", "capture_preparer", "prepared_bpf"]
 
 CAPTURES = ("bpf", "tracefs")
 
+CaptureFactory = Callable[[str, Path], Capture]
+"""Starts a capture of the file system with this fsid, with a scratch file to use."""
 
-def capture_starter(name: str, workspace: Workspace) -> Callable[[str, Path], Capture]:
-    """Return what starts a capture of this name: a function of a file system's fsid and a scratch file."""
+
+def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractContextManager[CaptureFactory]]:
+    """Return what prepares a capture of this name, while the file system that is to be captured is made."""
     if name == "tracefs":
-        return lambda fsid, scratch: TracefsCapture(fsid, workspace.tracing(), scratch)
-    return BpfCapture
+        return lambda: nullcontext(
+            lambda fsid, scratch: TracefsCapture(fsid, workspace.tracing(), scratch),
+        )
+    return prepared_bpf
+
+
+@contextmanager
+def prepared_bpf() -> Iterator[CaptureFactory]:
+    """Load the BPF programs in the background: an emulated guest checks them for a third of a second.
+
+    What is yielded may be called once.
+    """
+    with ThreadPoolExecutor(1, "BPF programs") as pool:
+        loading = pool.submit(load_programs)
+        try:
+            yield lambda fsid, scratch: BpfCapture(fsid, scratch, load=loading.result)
+        finally:
+            # Closed by the capture already, where there was one.
+            with suppress(Exception):
+                loading.result().close()

@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from harness.capture.checkpoints import Checkpoint, TreeContents
 from harness.capture.drained import DrainedCapture
-from harness.capture.kernel import BtrfsKernel
+from harness.capture.kernel import BtrfsKernel, running_kernel
 from harness.capture.layout import check_layout
 from harness.capture.libbpf import BpfObject
 from harness.capture.probes import probes
 from harness.capture.program import compiled_layout, compiled_object
+from harness.capture.quiet import may_be_busy
 from harness.capture.recording import Recording
 from harness.capture.records import EVENT_BYTES, RECORD, Kind, to_table
 from harness.capture.ring import RingReader
@@ -30,11 +31,13 @@ from harness.capture.walk import TreeWalker
 from harness.errors import InfrastructureError
 from reference.extent_state import FEATURES
 
-__all__ = ["BpfCapture"]
+__all__ = ["BpfCapture", "load_programs"]
 
 RING_BYTES = 64 << 20
 QUIET_S = 0.25
-"""No event for this long, and an empty ring, counts as quiet."""
+"""No event for this long, and an empty ring, counts as quiet, whatever tasks seem to do."""
+SETTLED_S = 0.03
+"""No event for this long counts as quiet if no task can be in the middle of an operation."""
 QUIET_DEADLINE_S = 40.0
 
 COUNTERS = ("recorded", "lost_ring", "lost_task", "lost_state", "clears", "agreed", "disagreed")
@@ -44,16 +47,25 @@ LOSSES = COUNTERS[1:4]
 class BpfCapture(DrainedCapture):
     """Records one file system, from before its mount until `stop`.
 
-    `fsid` is its UUID, known before it is mounted. Events pass through the file `scratch`.
+    `fsid` is its UUID, known before it is mounted. Events pass through the file `scratch`. `load` gives the
+    programs, which are the capture's then.
     Raises UserError where BPF cannot be used, InfrastructureError where the kernel refuses the programs.
     """
 
     method = "bpf"
 
-    def __init__(self, fsid: str, scratch: Path, features: Sequence[str] = FEATURES) -> None:
+    def __init__(
+        self,
+        fsid: str,
+        scratch: Path,
+        features: Sequence[str] = FEATURES,
+        load: Callable[[], BpfObject] | None = None,
+    ) -> None:
         self._fsid = int.from_bytes(uuid.UUID(fsid).bytes[:8], "little")
         self._trees: dict[int, tuple[int, int, int]] = {}
+        self._tasks: set[int] = set()
         self._checkpoints: list[Checkpoint] = []
+        self._load = load or load_programs
         self._draining = threading.Lock()
         self._latest_s = time.monotonic()
         super().__init__(scratch, features)
@@ -61,15 +73,7 @@ class BpfCapture(DrainedCapture):
     def _start(self, made: ExitStack) -> None:
         kernel = self.kernel
         self._probes = probes(kernel)
-        with _structures(kernel) as structures:
-            self._bpf = made.enter_context(
-                BpfObject(
-                    compiled_object(),
-                    structures,
-                    ring=("events", RING_BYTES),
-                    optional=[probe.program for probe in self._probes],
-                )
-            )
+        self._bpf = made.enter_context(self._load())
         self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
         made.callback(self._ring.close)
         self._walker = TreeWalker.of(self._bpf)
@@ -96,7 +100,9 @@ class BpfCapture(DrainedCapture):
         while time.monotonic() < deadline:
             position = self._ring.produced()
             self._drain()
-            time.sleep(max(0.0, self._latest_s + QUIET_S - time.monotonic()))
+            self._wait_for_quiet(SETTLED_S)
+            if may_be_busy(self._working_tasks()):
+                self._wait_for_quiet(QUIET_S)
             if not self._ring.produced() == self._ring.consumed() == position:
                 continue
             try:
@@ -109,6 +115,14 @@ class BpfCapture(DrainedCapture):
                 return
             reason = "events fired while the trees were read"
         self._checkpoints.append(self._new_checkpoint(name, self._ring.consumed(), [], reason))
+
+    def _working_tasks(self) -> tuple[int, ...]:
+        with self._draining:
+            return tuple(self._tasks)
+
+    def _wait_for_quiet(self, seconds: float) -> None:
+        """Wait until so long after the last event that was seen."""
+        time.sleep(max(0.0, self._latest_s + seconds - time.monotonic()))
 
     def _recording(self) -> Recording:
         records = np.fromfile(self._raw, RECORD)
@@ -141,10 +155,12 @@ class BpfCapture(DrainedCapture):
             chunk = self._ring.drain(self._raw)
             if chunk is not None:
                 self._latest_s = time.monotonic()
-                self._remember_trees(np.frombuffer(chunk, RECORD))
+                self._remember(np.frombuffer(chunk, RECORD))
 
-    def _remember_trees(self, records: NDArray[Any]) -> None:
+    def _remember(self, records: NDArray[Any]) -> None:
+        """Keep which tasks work on which trees."""
         operations = records[records["kind"] <= Kind.CONVERT]
+        self._tasks.update(np.unique(operations["pid"]).tolist())
         # The last event of each tree tells what it is now: an address can be used again.
         ptrs, last = np.unique(operations["ptr"][::-1], return_index=True)
         rows = operations[::-1][last]
@@ -169,6 +185,18 @@ class BpfCapture(DrainedCapture):
     ) -> Checkpoint:
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) - self._begin_ns
         return Checkpoint(name, position // RECORD.itemsize, now, not reason, reason, tuple(trees))
+
+
+def load_programs() -> BpfObject:
+    """Load the programs that this kernel needs. Raises as `BpfCapture` does."""
+    kernel = running_kernel()
+    with _structures(kernel) as structures:
+        return BpfObject(
+            compiled_object(),
+            structures,
+            ring=("events", RING_BYTES),
+            optional=[probe.program for probe in probes(kernel)],
+        )
 
 
 @contextmanager

@@ -162,6 +162,26 @@ def test_a_burst_is_recorded_whole_with_true_checkpoints(
     assert all(tree.gone or not len(tree.states) for tree in unmounted.trees)
 
 
+def test_a_checkpoint_asks_for_every_task_at_work(
+    workspace: Workspace, filesystem: BtrfsFilesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[int] = set()
+
+    def busy(tasks: tuple[int, ...]) -> bool:
+        asked.update(tasks)
+        return True
+
+    monkeypatch.setattr(extent_io, "may_be_busy", busy)
+    capture = bpf_capture(workspace, filesystem)
+    filesystem.mount()
+    tasks = in_tasks([filesystem.mountpoint] * 2)
+    capture.checkpoint("done")
+    filesystem.umount()
+    events = capture.stop().events
+    assert asked >= set(tasks)
+    assert asked <= set(events["pid"][events["kind"] <= Kind.CONVERT].tolist())
+
+
 def check_contents(events: Table, checkpoint: Checkpoint) -> None:
     """What the trees hold is in order, and all of it is alive after the events recorded so far."""
     assert checkpoint.valid, checkpoint.reason

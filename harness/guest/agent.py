@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from harness.capture.choice import capture_starter
+from harness.capture.choice import capture_preparer
 from harness.cases import find_case
 from harness.errors import InfrastructureError, UserError
 from harness.guest.agreed import GUEST_WORK, MODULES, PORT_NAME
@@ -89,9 +89,10 @@ def _record(request: dict[str, Any], workspace: Workspace) -> Answer:
         folder=Path(request["folder"]),
         kernel=request["kernel"],
         config=Path(request["config"]) if request["config"] else None,
+        tools=request["tools"],
         drives=request["drives"],
     )
-    bundle = record_case(plan, workspace, capture_starter(request["capture"], workspace))
+    bundle = record_case(plan, workspace, capture_preparer(request["capture"], workspace))
     return {"digest": bundle.manifest["digest"]}
 
 

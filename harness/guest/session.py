@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -165,6 +166,8 @@ class GuestSession:
             folder=str(folder),
             capture=self.plan.capture,
             slowness=slowness,
+            # A guest has the host's files, so the host's tools.
+            tools=_tools(),
             drives=serials(self.plan.guest.drives),
             kernel=self.plan.guest.kernel.name,
             config=str(self.plan.guest.kernel.config or ""),
@@ -204,7 +207,7 @@ class GuestSession:
                     "arch": "x86_64",
                     "virtual": True,
                 },
-                "tools": tool_versions(),
+                "tools": _tools(),
                 "capture": capture_facts(None),
                 "devices": device_facts(plan.case, "drive" if self.plan.guest.drives else "loop"),
                 "guest": self.facts(),
@@ -217,3 +220,8 @@ class GuestSession:
                 "dmesg_overrun": 0,
             }
         )
+
+
+@cache
+def _tools() -> dict[str, str]:
+    return tool_versions()

@@ -48,9 +48,31 @@ class _Position:
     """Length of the search's log."""
     frees: int = 0
     """How many of the tree's frees have been looked at."""
+    asleep: frozenset[int] = frozenset()
+    """Steps that were tried before what was applied since, which makes no difference to them: to apply them
+    now would lead to where that led (the sleep sets of Godefroid, 1996)."""
 
     def copy(self) -> _Position:
-        return _Position(self.replay.copy(), self.front, self.window.copy(), self.log, self.frees)
+        return _Position(
+            self.replay.copy(), self.front, self.window.copy(), self.log, self.frees, self.asleep
+        )
+
+
+@dataclass
+class _Choice:
+    """A position from which there are several ways to go on."""
+
+    position: _Position
+    tried: set[int]
+    left: list[int]
+
+    def next(self) -> tuple[_Position, int]:
+        """Return the position and the step to take from there now."""
+        step = self.left.pop(0)
+        at = self.position.copy()
+        at.asleep |= self.tried
+        self.tried.add(step)
+        return at, step
 
 
 @dataclass(frozen=True)
@@ -153,23 +175,26 @@ class _Search:
         tree = self._owner.new_tree()
         tree.need_resched = self._need_resched
         at = _Position(TreeReplay(tree, self._several))
-        choices: deque[tuple[_Position, list[int]]] = deque(maxlen=_KEPT_CHOICES)
+        choices: deque[_Choice] = deque(maxlen=_KEPT_CHOICES)
+        forgotten = False
         for _ in range(2 * len(self._rows) + _MAX_TRIES):
             candidates = self._candidates(at)
             if not candidates:
                 return True
-            step, *others = candidates
-            self._is_open |= bool(others)
-            if others and self._is_contended(at, step):
-                choices.append((at.copy(), others))
-            while not self._apply(at, step):
-                while choices and not choices[-1][1]:
+            awake = [step for step in candidates if step not in at.asleep]
+            self._is_open |= len(candidates) > 1
+            if len(awake) > 1 and self._is_contended(at, awake[0]):
+                forgotten |= len(choices) == _KEPT_CHOICES
+                choices.append(_Choice(at.copy(), {awake[0]}, awake[1:]))
+            step = awake[0] if awake else None
+            while step is None or not self._apply(at, step):
+                while choices and not choices[-1].left:
                     choices.pop()
                 if not choices:
+                    if forgotten:
+                        self._owner.given_up.add(self._tree)
                     return False
-                saved, others = choices[-1]
-                step = others.pop(0)
-                at = saved.copy()
+                at, step = choices[-1].next()
                 self._forget(at.log)
         self._owner.given_up.add(self._tree)
         return False
@@ -234,12 +259,13 @@ class _Search:
     def _is_contended(self, at: _Position, step: int) -> bool:
         """Whether another step that may have come first can make a difference to this one."""
         later = takewhile(lambda s: self._event[s] < self._until[step], range(at.front, len(self._rows)))
+        return any(other != step and self._meet(at, step, other) for other in chain(at.window, later))
+
+    def _meet(self, at: _Position, step: int, other: int) -> bool:
+        """Whether it can make a difference which of two steps comes first."""
         first, last = self._reach(at.replay.tree, step)
-        for other in chain(at.window, later):
-            other_first, other_last = self._reach(at.replay.tree, other)
-            if other != step and first <= other_last + 1 and other_first <= last + 1:
-                return True
-        return False
+        other_first, other_last = self._reach(at.replay.tree, other)
+        return first <= other_last + 1 and other_first <= last + 1
 
     def _reach(self, tree: ExtentIoTree, step: int) -> tuple[int, int]:
         """The range of a step and of the states next to it, with which it can merge."""
@@ -261,6 +287,7 @@ class _Search:
     def _apply(self, at: _Position, step: int) -> bool:
         """Apply one lock hold of a step; False when what the model does then contradicts the record."""
         row = self._rows[step]
+        asleep = frozenset(other for other in at.asleep if not self._meet(at, step, other))
         # What was freed before this step began had left the tree before this step had the lock.
         frees = at.frees
         while frees < len(self._frees) and self._frees[frees][0] < self._event[step]:
@@ -287,7 +314,7 @@ class _Search:
         self._log.append(effect)
         self._out.update(effect.erased, effect.left)
         self._done.add(effect.done)
-        at.log, at.frees = len(self._log), frees
+        at.log, at.frees, at.asleep = len(self._log), frees, asleep
         if finished:
             at.window.remove(step)
         return True

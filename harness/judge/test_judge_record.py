@@ -166,6 +166,25 @@ def test_operations_that_meet_in_merges_only_can_be_exchanged(tmp_path: Path) ->
     assert {verdicts(j)["operations"] for j in found} == {Verdict.PASS}
 
 
+def test_who_waits_long_for_the_lock_is_not_tried_at_every_turn(tmp_path: Path) -> None:
+    """One is overtaken by two thousand operations, of which a single one makes a difference to it."""
+    kernel = SimulatedKernel(preemption=0)
+    held, last = (10, LOCKED | DELALLOC), (5000, DELALLOC)
+    kernel.run([[Operation(Kind.SET, n * BLOCK, (n + 1) * BLOCK - 1, bits) for n, bits in (held, last)]])
+    waiting = kernel.task(7, [Operation(Kind.CLEAR, 10 * BLOCK, 11 * BLOCK - 1, LOCKED)])
+    next(waiting), next(waiting)
+    elsewhere = [(kind, 100 + n) for n in range(500) for kind in (Kind.SET, Kind.CLEAR)]
+    neighbour = (Kind.SET, 9)
+    blocks = [*elsewhere, neighbour, *elsewhere]
+    kernel.run([[Operation(kind, n * BLOCK, (n + 1) * BLOCK - 1, DELALLOC) for kind, n in blocks]])
+    for _ in waiting:
+        pass
+    kernel.checkpoint("merged")
+    judgement = judged(kernel, tmp_path / "b")
+    assert verdicts(judgement)["operations"] is Verdict.PASS
+    assert judgement.record.reordering.resolved == 1
+
+
 def test_cached_references_do_not_mislead_the_search(tmp_path: Path) -> None:
     """A state erased by one task is freed by another, even before the first shows that it had the lock."""
     found = [judged(random_kernel(seed, 0.02, 0.3), tmp_path / str(seed)) for seed in range(40)]

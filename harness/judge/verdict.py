@@ -6,18 +6,22 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.bundle import Bundle
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
+from harness.judge.known_issues import known_issue
 from harness.judge.timeline import timeline
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
 __all__ = ["judge_bundle"]
 
+KNOWN_ISSUE = "known issue"
+"""What a verdict counts under this name is a fault of the kernel that `known_issue` explains."""
 _LOOP_DEVICE = re.compile(r"\bloop\d+\b")
 
 
@@ -35,7 +39,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += judgement.checks
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
-    checks += [_log_check(bundle), *_data_checks(bundle)]
+    log, known = _log_check(bundle)
+    checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
     return CaseVerdict(
         case=manifest["case"]["id"],
@@ -49,7 +54,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         repeat=_repeat(manifest),
         judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
         judged_s=round(time.monotonic() - begin, 3),
-        counts=judgement.counts if judgement else {},
+        counts={**(judgement.counts if judgement else {}), **known},
         timeline=timeline(judgement.record) if judgement else {},
     )
 
@@ -79,18 +84,21 @@ def _capture_check(bundle: Bundle) -> Check:
     return Check.of("events recorded", capture["events"], 0, by_model=False)
 
 
-def _log_check(bundle: Bundle) -> Check:
-    """The kernel reported no fault of its own while the case ran."""
+def _log_check(bundle: Bundle) -> tuple[Check, dict[str, int]]:
+    """The kernel reported no fault of its own while the case ran, but for known issues, which are counted."""
     lines = [line for line in bundle.text("dmesg.txt").splitlines() if _may_be_ours(line, bundle)]
-    found = faults(lines)
+    found = [(name, line, known_issue(line, bundle)) for name, line in faults(lines)]
+    known = Counter(f"{KNOWN_ISSUE}: {issue}" for _, _, issue in found if issue)
+    wrong = [(name, line) for name, line, issue in found if not issue]
     first = None
-    if found:
-        name, line = found[0]
-        first = Difference(summary=f"{name}: {line}", kernel=tuple(line for _, line in found))
+    if wrong:
+        name, line = wrong[0]
+        first = Difference(summary=f"{name}: {line}", kernel=tuple(line for _, line in wrong))
     elif bundle.manifest["dmesg_overrun"]:
         detail = "lines were overwritten before they were read"
-        return Check("kernel log", Verdict.UNDECIDED, len(lines), 0, detail, by_model=False)
-    return Check.of("kernel log", len(lines), len(found), detail="lines", first=first, by_model=False)
+        return Check("kernel log", Verdict.UNDECIDED, len(lines), 0, detail, by_model=False), known
+    detail = "; ".join(["lines", *(f"{count} of a {name}" for name, count in known.items())])
+    return Check.of("kernel log", len(lines), len(wrong), detail=detail, first=first, by_model=False), known
 
 
 def _may_be_ours(line: str, bundle: Bundle) -> bool:

@@ -9,8 +9,8 @@ import resource
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from harness.bundle import Bundle, BundleWriter
 from harness.capture import Capture, Recording
 from harness.capture.checkpoints import save_checkpoints
+from harness.capture.choice import CaptureFactory
 from harness.cases import Case
 from harness.errors import InfrastructureError, UserError
 from harness.fileops import DataMismatchError
@@ -30,13 +31,13 @@ from harness.record.kmsg import KernelLog
 from harness.record.layout import device_counters, filesystem_layout
 from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
 
-__all__ = ["CaptureFactory", "RecordPlan", "capture_facts", "case_facts", "device_facts", "record_case"]
+__all__ = ["CapturePreparer", "RecordPlan", "capture_facts", "case_facts", "device_facts", "record_case"]
 
 FULL_BYTES = 8 << 20
 """With less than this free, a file system has refused somebody something, or is about to."""
 
-CaptureFactory = Callable[[str, Path], Capture]
-"""Starts a capture of the file system with this fsid, with a scratch file to use."""
+CapturePreparer = Callable[[], AbstractContextManager[CaptureFactory]]
+"""Begins what a capture needs before there is a file system to capture."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class RecordPlan:
     """The running kernel's name in the catalogue."""
     config: Path | None = None
     """The running kernel's configuration, where the kernel does not tell it itself."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the tools; empty to ask them, which in an emulated guest takes two seconds."""
     drives: Sequence[str] = ()
     """Serial numbers of virtio drives to use; none for loop devices. All of them are made blank."""
 
@@ -71,7 +74,7 @@ class _Evidence:
     overrun: int = 0
 
 
-def record_case(plan: RecordPlan, workspace: Workspace, start_capture: CaptureFactory) -> Bundle:
+def record_case(plan: RecordPlan, workspace: Workspace, prepare_capture: CapturePreparer) -> Bundle:
     """Run the case and return its bundle.
 
     What breaks off the workload (a deadline, a tool that died) is written into the bundle's `error`, wrong
@@ -80,7 +83,7 @@ def record_case(plan: RecordPlan, workspace: Workspace, start_capture: CaptureFa
     folder = plan.folder
     writer = BundleWriter(folder)
     try:
-        return _record(plan, writer, workspace, start_capture)
+        return _record(plan, writer, workspace, prepare_capture)
     except LoopdevsError as error:
         shutil.rmtree(folder)
         raise UserError(str(error)) from error
@@ -96,7 +99,7 @@ def record_case(plan: RecordPlan, workspace: Workspace, start_capture: CaptureFa
 
 
 def _record(
-    plan: RecordPlan, writer: BundleWriter, workspace: Workspace, start_capture: CaptureFactory
+    plan: RecordPlan, writer: BundleWriter, workspace: Workspace, prepare_capture: CapturePreparer
 ) -> Bundle:
     case = plan.case
     evidence = _Evidence()
@@ -104,7 +107,10 @@ def _record(
     try:
         # All of them, as a drive that this case does not need may hold what another one wrote.
         drives = [workspace.drive(serial) for serial in plan.drives]
-        with workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem:
+        with (
+            prepare_capture() as start_capture,
+            workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem,
+        ):
             experiment = _experiment(
                 case, plan.seed, writer, log, workspace, filesystem, start_capture, evidence
             )
@@ -221,7 +227,7 @@ def _facts(plan: RecordPlan, evidence: _Evidence) -> dict[str, Any]:
         "seed": plan.seed,
         "kernel": kernel_facts(plan.kernel, plan.config),
         "machine": machine_facts(),
-        "tools": _tools(),
+        "tools": dict(plan.tools) or _tools(),
         "capture": capture_facts(evidence.recording),
         "started": evidence.started.isoformat(timespec="seconds"),
         "wall_s": round(time.monotonic() - evidence.begin, 3),
@@ -235,7 +241,7 @@ def _facts(plan: RecordPlan, evidence: _Evidence) -> dict[str, Any]:
 
 @cache
 def _tools() -> dict[str, str]:
-    """Ask once: in an emulated guest the answers take a second or two."""
+    """Ask once."""
     return tool_versions()
 
 

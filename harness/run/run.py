@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.capture.choice import capture_starter
+from harness.capture.choice import capture_preparer
 from harness.errors import UserError
 from harness.guest.drives import DRIVES
 from harness.kernels import HOST
@@ -76,9 +76,9 @@ class _Run:
                 write_json(self.plan.out / RUN_FILE, self._facts())
 
     def _on_host(self, row: Row, workspace: Workspace) -> None:
-        start = capture_starter(self.plan.capture, workspace)
+        prepare = capture_preparer(self.plan.capture, workspace)
         row.facts = {key: value for key, value in kernel_facts().items() if key != "source"}
-        row.run(lambda plan: record_case(plan, workspace, start), interruptible, lambda _verdict: True)
+        row.run(lambda plan: record_case(plan, workspace, prepare), interruptible, lambda _verdict: True)
 
     def _facts(self) -> dict[str, Any]:
         return {

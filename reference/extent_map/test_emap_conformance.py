@@ -40,8 +40,8 @@ from reference.extent_map.testing import (
 from reference.index import U64_MAX
 from reference.machine import run_alone
 
-VOLUME = int(os.environ.get("EXTENT_MAP_VOLUME", "10000000"))
-"""Operations of the bulk test over all implementations and pieces."""
+VOLUME = int(os.environ.get("EXTENT_MAP_VOLUME", "1000000"))
+"""Operations of the bulk test over all implementations and pieces; CI does ten million."""
 PIECES = [
     (size, way, seed) for size in (6, 24, 100) for way in ("", "extremes", "as_mainline") for seed in range(4)
 ]

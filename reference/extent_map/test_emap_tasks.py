@@ -20,6 +20,7 @@ from reference.extent_map import (
     extent_map_tree,
 )
 from reference.extent_map.naive import NaiveMaps
+from reference.extent_map.states import Request
 from reference.machine import PREEMPT, Machine, Scenario, Steps, explore
 
 VERSIONS = (Behaviour.corrected_radix, Behaviour.corrected_rbtree)
@@ -161,3 +162,20 @@ def test_three_who_lock(behaviour: Behaviour) -> None:
     result = explore(on_a_tree(behaviour, build), preemptions=2, max_states=60_000)
     assert [str(found.finding) for found in result.found] == []
     assert result.states > 1000
+
+
+def test_the_example_of_the_documentation() -> None:
+    """docs/extent-map-2007.md, line by line: the second version's sections."""
+    states = extent_map_tree().states
+    states.set_extent_bit(0, 16383, EXTENT_DIRTY)
+    states.set_extent_bit(16384, 20479, EXTENT_DIRTY)
+    assert states.states() == [(0, 20479, 1)]
+    lock = Request(4096, 8191, EXTENT_LOCKED, exclusive=True)
+    assert states.set_section(lock)
+    assert states.states() == [(0, 4095, 1), (4096, 20479, 1)]
+    assert not states.set_section(lock)
+    assert states.states() == [(0, 4095, 1), (4096, 8191, 9), (8192, 20479, 1)]
+    assert states.set_extent_bit(0, 12287, EXTENT_LOCKED, exclusive=True) == 4096
+    assert states.states() == [(0, 4095, 9), (4096, 8191, 9), (8192, 20479, 1)]
+    states.clear_extent_bit(4096, 8191, EXTENT_LOCKED, wake=True)
+    assert states.states() == [(0, 4095, 9), (4096, 20479, 1)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from reference.extent_state.state import U64_MAX, ExtentState
-from reference.rbtree import erase, rebalance_after_insert
+from reference.rbtree.rebalance import erase, rebalance_after_insert
 
 __all__ = ["StateIndex"]
 

@@ -51,6 +51,12 @@ class ByteFile:
         """Do it, and return the bytes read, 0 or an errno."""
         return self._functions[operation.kind](operation)
 
+    def store(self, offset: int, data: bytes | bytearray) -> None:
+        """Put `data` at `offset`, after a hole if that is beyond the end."""
+        if offset > len(self.data):
+            self._extend(offset)
+        self.data[offset : offset + len(data)] = data
+
     def _nothing(self, _operation: Operation) -> Answer:
         return 0
 
@@ -66,7 +72,7 @@ class ByteFile:
 
     def _write(self, operation: Operation) -> Answer:
         _, offset, length, _, seed = operation
-        self._store(offset, pattern(seed, length))
+        self.store(offset, pattern(seed, length))
         return 0
 
     def _direct_write(self, operation: Operation) -> Answer:
@@ -86,7 +92,7 @@ class ByteFile:
         return 0
 
     def _zero_range(self, operation: Operation) -> Answer:
-        self._store(operation.offset, bytes(operation.length))
+        self.store(operation.offset, bytes(operation.length))
         return 0
 
     def _zero_within(self, operation: Operation) -> Answer:
@@ -118,20 +124,20 @@ class ByteFile:
         size, end = len(self.data), offset + length
         if end > size or not self._aligned(offset, to):
             return errno.EINVAL
-        if not self._aligned(length):
-            if end < size or to + length < size:
-                return errno.EINVAL
-            end += -end % self.block
-        if offset < to + (end - offset) and to < end:
+        if not self._aligned(length) and (end < size or to + length < size):
             return errno.EINVAL
-        self._store(to, self.data[offset : offset + length])
+        if abs(offset - to) < length:
+            return errno.EINVAL
+        self.store(to, self.data[offset : offset + length])
         return 0
 
     def _dedupe(self, operation: Operation) -> Answer:
         _, offset, length, to, _ = operation
-        if max(offset, to) + length > len(self.data) or not self._aligned(offset, to):
+        size = len(self.data)
+        if max(offset, to) + length > size or not self._aligned(offset, to):
             return errno.EINVAL
-        length -= length % self.block
+        if min(offset, to) + length < size:
+            length -= length % self.block
         if abs(offset - to) < length:
             return errno.EINVAL
         same = self.data[offset : offset + length] == self.data[to : to + length]
@@ -144,13 +150,8 @@ class ByteFile:
         if offset < to + length and to < offset + length:
             return errno.EINVAL
         if length:
-            self._store(to, self.data[offset : offset + length])
+            self.store(to, self.data[offset : offset + length])
         return 0
-
-    def _store(self, offset: int, data: bytes | bytearray) -> None:
-        if offset > len(self.data):
-            self._extend(offset)
-        self.data[offset : offset + len(data)] = data
 
     def _extend(self, size: int) -> None:
         if (missing := size - len(self.data)) > 0:

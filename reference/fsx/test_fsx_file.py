@@ -72,6 +72,7 @@ def test_changes(operation: Operation, after: bytes) -> None:
         (Operation(Kind.DEDUPE, 0, 4, 8), errno.EINVAL),
         (Operation(Kind.DEDUPE, 4, 4, 4), errno.EINVAL),
         (Operation(Kind.DEDUPE, 0, 4, 2), errno.EINVAL),
+        (Operation(Kind.DEDUPE, 8, 2, 8), errno.EINVAL),  # not cut to whole blocks where the file ends
         (Operation(Kind.COPY, 0, 4, 3), errno.EINVAL),
         (Operation(Kind.COPY, 8, 9, 9), errno.EINVAL),
     ],
@@ -81,6 +82,22 @@ def test_refusals_change_nothing(operation: Operation, refusal: int) -> None:
     file = file_of(b"abcdefghij")
     assert file.execute(operation) == refusal
     assert file.data == b"abcdefghij"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Operation(Kind.COLLAPSE_RANGE, 4, 4),
+        Operation(Kind.INSERT_RANGE, 8, 4),
+        Operation(Kind.CLONE, 4, 8, 0),
+        Operation(Kind.DEDUPE, 4, 8, 0),
+    ],
+    ids=str,
+)
+def test_refusals_at_an_end_that_is_the_end_of_a_block(operation: Operation) -> None:
+    file = file_of(b"abcdefgh")
+    assert file.execute(operation) == errno.EINVAL
+    assert file.data == b"abcdefgh"
 
 
 @pytest.mark.parametrize("kind", [Kind.WRITE, Kind.DIRECT_WRITE])

@@ -6,28 +6,57 @@ from`. It stops at `PREEMPT` (others may run here), where it takes a lock, and w
 stops it is atomic, so put a stop before each access to what others can change without holding a lock of
 yours. What holds a spinlock does not stop, except to take another: the locked part is best a plain method.
 
-A page lock, the wrong way (it tests before it queues) and the right one::
+A page lock that tests, then queues, then sleeps, and is not told of what happens in between:
 
-    def lock_page_wrongly(page):
-        while page.locked:
-            yield PREEMPT                       # unlock_page here wakes nobody
-            waiter = page.wq.prepare_to_wait()
-            yield from waiter.schedule(until=lambda: not page.locked)
-        page.locked = True
+>>> from reference.machine import PREEMPT, WaitQueue, explore, render, shrink
+>>> class Page:
+...     def __init__(self): self.locked, self.wq = False, WaitQueue("page->wq")
+>>> def lock_page(page):
+...     while page.locked:
+...         yield PREEMPT
+...         waiter = page.wq.prepare_to_wait()
+...         yield from waiter.schedule(until=lambda: not page.locked)
+...     page.locked = True
+>>> def unlock_page(page):
+...     page.locked = False
+...     page.wq.wake_up()
+...     yield PREEMPT
+>>> def write(page):
+...     yield from lock_page(page)
+...     yield PREEMPT
+...     yield from unlock_page(page)
+>>> def scenario(machine):
+...     page = Page()
+...     machine.task("A", write(page))
+...     machine.task("B", write(page))
+>>> found = explore(scenario).found
+>>> print(render(scenario, shrink(scenario, found[0])))
+LostWakeUp: B sleeps in schedule() on page->wq, though what it waits for has come
+5 steps, preempted 2 times
+<BLANKLINE>
+A                                   B
+write()
+                                    write()
+                                      lock_page()
+  unlock_page()
+  wake_up(page->wq): nobody waits
+  ends
+                                      prepare_to_wait(page->wq)
+                                      waits: schedule() on page->wq
 
-    def lock_page(page):
-        yield PREEMPT
-        while page.locked:
-            waiter = page.wq.prepare_to_wait()
-            yield PREEMPT
-            if page.locked:
-                yield from waiter.schedule(until=lambda: not page.locked)
-            page.wq.finish_wait(waiter)
-        page.locked = True
+`WaitQueue.wait_event` queues before it tests:
+
+>>> def lock_page(page):
+...     yield PREEMPT
+...     while page.locked:
+...         yield from page.wq.wait_event(lambda: not page.locked)
+...     page.locked = True
+>>> explore(scenario).found
+[]
 
 One task alone:
 
->>> from reference.machine import PREEMPT, BUG_ON, RwLock, Slab, SlabObject, Steps, run_alone
+>>> from reference.machine import BUG_ON, RwLock, Slab, SlabObject, Steps, run_alone
 >>> class State(SlabObject):
 ...     def __init__(self): self.refs = 1
 >>> class Tree:

@@ -262,7 +262,8 @@ _SHAPE = (
         "no-inner-rotation",
         "an insertion between parent and grandparent does not rotate twice",
         "rbtree",
-        "        if node is parent.right:\n            _rotate_left(parent)\n            parent = node\n",
+        "        if node is parent.right:\n            _rotate_left(parent)\n            parent = node\n"
+        "            rotations = 2\n",
         "",
     ),
     Fault(
@@ -276,7 +277,8 @@ _SHAPE = (
         "no-rebalance-after-erase",
         "the tree is not rebalanced after a removal",
         "rbtree",
-        "    elif not node.red and parent is not anchor:\n        _rebalance_after_erase(anchor, parent)\n",
+        "    elif not node.red and parent is not anchor:\n"
+        "        return _rebalance_after_erase(anchor, parent)\n",
         "",
     ),
     Fault(

@@ -50,11 +50,15 @@ HOST = "6.18"
 CONTENDED = ("overtaken", "interrupted", "resumed", "debian-6.1/overtaken")
 """Bundles in which operations did not lock in the order of their allocations, or dropped the lock early."""
 
-_PACKAGE = "reference.extent_state"
 # Releases are searched for in up to four replays; a sound model needs a few rounds an event in each.
 _ROUNDS_AN_EVENT = 200
 # In the order of their imports: each is made anew, on top of those before it.
-_MODULES = ("rbtree", "index", "queries", "tree")
+_MODULES = {
+    "rbtree": "reference.rbtree.rebalance",
+    "index": "reference.extent_state.index",
+    "queries": "reference.extent_state.queries",
+    "tree": "reference.extent_state.tree",
+}
 
 
 class EndlessError(Exception):
@@ -116,13 +120,13 @@ def mutant(fault: Fault) -> type[ExtentIoTree]:
     """Return the model with `fault` in it, as a class of its own; raises StaleFaultError."""
     if fault.module not in _MODULES:
         raise StaleFaultError(f"{fault.name}: no module {fault.module} is made anew")
-    made = {f"{_PACKAGE}.{name}": ModuleType(f"{_PACKAGE}.{name}") for name in _MODULES}
+    made = {path: ModuleType(path) for path in _MODULES.values()}
     with patch.dict(sys.modules, made):
-        for name in _MODULES:
-            namespace = made[f"{_PACKAGE}.{name}"].__dict__
+        for name, path in _MODULES.items():
+            namespace = made[path].__dict__
             namespace["spend"] = BUDGET.spend
             exec(compile(_Counting().visit(ast.parse(_code(name, fault))), name, "exec"), namespace)
-    model: type[ExtentIoTree] = made[f"{_PACKAGE}.tree"].ExtentIoTree
+    model: type[ExtentIoTree] = made[_MODULES["tree"]].ExtentIoTree
     return model
 
 
@@ -205,7 +209,8 @@ def _kernel(among: Sequence[Bundle]) -> tuple[Behaviour, BitLayout]:
 
 
 def _code(name: str, fault: Fault) -> str:
-    source = (files(_PACKAGE) / f"{name}.py").read_text()
+    package, _, file = _MODULES[name].rpartition(".")
+    source = (files(package) / f"{file}.py").read_text()
     if name != fault.module:
         return source
     if source.count(fault.old) != 1:

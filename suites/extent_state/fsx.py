@@ -13,7 +13,6 @@ from harness.errors import InfrastructureError
 from harness.fileops import DataMismatchError
 from harness.realfile import RealFile
 from reference.fsx import (
-    Answer,
     ByteFile,
     Kind,
     Mismatch,
@@ -24,9 +23,9 @@ from reference.fsx import (
     listing,
     shrink,
 )
-from suites.extent_state.support import AUTO, BLOCK, KIB, MIB, QUICK, STRESS, case
+from suites.extent_state.support import AUTO, BLOCK, KIB, MIB, QUICK, STRESS, LoggedFile, case
 
-__all__ = ["CASES", "random_operations"]
+__all__ = ["CASES", "CHANGING", "random_operations"]
 
 SMALL = Mix(max_size=MIB, max_length=64 * KIB, block=BLOCK)
 LARGE = replace(
@@ -47,42 +46,31 @@ MOVING = replace(
         Kind.FSYNC: 1,
     },
 )
+CHANGING = replace(
+    SMALL,
+    max_size=2 * MIB,
+    weights={
+        **dict.fromkeys((Kind.WRITE, Kind.DIRECT_WRITE, Kind.MAP_WRITE, Kind.TRUNCATE, Kind.CLONE), 2),
+        **dict.fromkeys((Kind.PUNCH_HOLE, Kind.ZERO_RANGE, Kind.ALLOCATE, Kind.RESERVE), 2),
+        Kind.FSYNC: 1,
+    },
+)
+"""For small records: nothing that leaves the states alone, or makes many operations of one."""
 SHOWN = 12
 """A sequence of up to so many operations is told in full in the verdict; all are in the log of steps."""
 EXECUTED = 60_000
 """How many operations shrinking may execute, about: seconds, so that the case's deadline is far."""
 
-_READS = {Kind.READ, Kind.DIRECT_READ, Kind.MAP_READ}
-
-
-class LoggedFile:
-    """A file of the kernel each of whose operations is a step; implements `FileUnderTest`."""
-
-    def __init__(self, exp: Experiment, name: str) -> None:
-        self._exp = exp
-        self._file = RealFile(exp.mount / name, BLOCK, exp.remount)
-        exp.step("create", self._file.create)
-
-    def execute(self, operation: Operation) -> Answer:
-        """See `FileUnderTest.execute`."""
-        # What a read answers is compared at once, so it is a step that verifies.
-        name = f"verify {operation.kind}" if operation.kind in _READS else str(operation.kind)
-        answer: Answer = self._exp.step(name, self._file.execute, operation)
-        return answer
-
-    def by_cloning(self) -> str:
-        """Return what the file system does not have, so that it was done by cloning."""
-        return ", ".join(sorted(self._file.by_cloning))
-
 
 def random_operations(exp: Experiment, count: int, mix: Mix = SMALL) -> None:
     """Do `count` operations to a file; compare what each answers, and at the end all of it, twice."""
     file, model = LoggedFile(exp, "fsx"), ByteFile(BLOCK)
+    exp.step("create", file.real.create)
     operations = _with_checkpoint(exp, islice(generate(mix, exp.rng, model), count), count // 2)
     mismatch = check(file, model, operations)
     if mismatch:
         raise DataMismatchError(_told(exp, mismatch))
-    exp.step("done by cloning", file.by_cloning)
+    exp.step("done by cloning", ", ".join, sorted(file.real.by_cloning))
     exp.sync()
     exp.checkpoint("synced")
 
@@ -132,7 +120,7 @@ CASES = (
         "fsx",
         "every file operation in random order on one file, every byte read compared",
         QUICK,
-        partial(random_operations, count=400),
+        partial(random_operations, count=300),
     ),
     case(
         "fsx-large",

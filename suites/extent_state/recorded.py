@@ -17,7 +17,7 @@ from harness.cases import Experiment
 from harness.fileops import FallocateMode
 from harness.fiojob import Options
 from loopdevs import BtrfsLayout
-from suites.extent_state.fsx import random_operations
+from suites.extent_state.fsx import CHANGING, random_operations
 from suites.extent_state.support import BLOCK, GIB, MIB, MIXED, TrackedFile, case, layout, run_jobs
 from suites.extent_state.volumes import defragmentation, eviction, write_around
 
@@ -164,7 +164,7 @@ CASES = (
         "data-files",
         "for suites/data: file operations in random order",
         DATA,
-        partial(random_operations, count=120),
+        partial(random_operations, count=200, mix=CHANGING),
     ),
     case(
         "data-scattered",

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from harness import fileops
 from harness.cases import Case, Experiment
-from harness.fileops import DataMismatchError, FallocateMode
+from harness.fileops import DataMismatchError
 from harness.fiojob import FioJob, Options
+from harness.realfile import RealFile
 from loopdevs import BtrfsLayout
-from reference.fsx import pattern
+from reference.fsx import Answer, ByteFile, Kind, Mismatch, Operation
 
 __all__ = [
     "AUTO",
@@ -22,6 +23,7 @@ __all__ = [
     "MIXED",
     "QUICK",
     "STRESS",
+    "LoggedFile",
     "TrackedFile",
     "case",
     "layout",
@@ -39,6 +41,8 @@ MIXED: Options = {"continue_on_error": "write", "error_dump": 1}
 QUICK = frozenset({"quick", "auto"})
 AUTO = frozenset({"auto"})
 STRESS = frozenset({"stress"})
+
+_READS = {Kind.READ, Kind.DIRECT_READ, Kind.MAP_READ}
 
 
 def layout(
@@ -75,17 +79,42 @@ def run_jobs(
     exp.fio(FioJob(name, sections, common))
 
 
+class LoggedFile:
+    """A file of the kernel each of whose operations is a step; implements `reference.fsx.FileUnderTest`."""
+
+    def __init__(self, exp: Experiment, name: str) -> None:
+        self._exp = exp
+        self._name = name
+        self.real = RealFile(exp.mount / name, BLOCK, exp.remount)
+
+    def execute(self, operation: Operation) -> Answer:
+        """See `FileUnderTest.execute`."""
+        # Whoever reads through this class compares what was read, so such a step verifies.
+        verify = "verify " if operation.kind in _READS else ""
+        answer: Answer = self._exp.step(
+            f"{verify}{operation.kind} {self._name}", self.real.execute, operation
+        )
+        return answer
+
+
 class TrackedFile:
     """A file whose contents are kept in memory as well, so that they can be checked.
 
-    Each operation is a logged step. Offsets and lengths are bytes; what fallocate and cloning touch is
-    aligned to blocks by the caller.
+    Each operation is a logged step. Offsets and lengths are bytes; what is cloned is aligned to blocks by the
+    caller. DataMismatchError if the kernel answers something else than it should, OSError for what says
+    nothing of that (no space, an I/O error).
     """
 
     def __init__(self, exp: Experiment, name: str) -> None:
         self._exp = exp
-        self.path: Path = exp.mount / name
-        self.data = bytearray()
+        self._file = LoggedFile(exp, name)
+        self._model = ByteFile(BLOCK)
+        self.path: Path = self._file.real.path
+
+    @property
+    def data(self) -> bytearray:
+        """What the file has to hold."""
+        return self._model.data
 
     @property
     def blocks(self) -> int:
@@ -94,56 +123,44 @@ class TrackedFile:
 
     def write(self, offset: int, length: int) -> None:
         """Write through the page cache."""
-        self._store("write", fileops.write, offset, length)
+        self._write(Kind.WRITE, offset, length)
 
     def direct_write(self, offset: int, length: int) -> None:
-        """Write past the page cache."""
-        self._store("direct_write", fileops.direct_write, offset, length)
+        """Write past the page cache, whole blocks."""
+        self._write(Kind.DIRECT_WRITE, offset, length)
 
     def map_write(self, offset: int, length: int) -> None:
         """Write through a mapping, within the file's size."""
-        self._store("map_write", fileops.map_write, offset, length)
+        self._write(Kind.MAP_WRITE, offset, length)
 
     def punch_hole(self, offset: int, length: int) -> None:
         """Deallocate a range; the size stays."""
-        mode = FallocateMode.PUNCH_HOLE | FallocateMode.KEEP_SIZE
-        self._exp.step("punch_hole", fileops.fallocate, self.path, mode, offset, length)
-        end = min(offset + length, len(self.data))
-        self.data[offset:end] = bytes(max(0, end - offset))
+        self._execute(Operation(Kind.PUNCH_HOLE, offset, length))
 
     def zero_range(self, offset: int, length: int) -> None:
         """Turn a range into preallocated zeroes, beyond the end too."""
-        self._exp.step("zero_range", fileops.fallocate, self.path, FallocateMode.ZERO_RANGE, offset, length)
-        self._extend(offset + length)
-        self.data[offset : offset + length] = bytes(length)
+        self._execute(Operation(Kind.ZERO_RANGE, offset, length))
 
     def preallocate(self, offset: int, length: int) -> None:
         """Allocate a range, extending the file over it."""
-        self._exp.step("preallocate", fileops.fallocate, self.path, FallocateMode.ALLOCATE, offset, length)
-        self._extend(offset + length)
+        self._execute(Operation(Kind.ALLOCATE, offset, length))
 
     def preallocate_beyond(self, offset: int, length: int) -> None:
         """Allocate a range; the size stays."""
-        self._exp.step(
-            "preallocate_beyond", fileops.fallocate, self.path, FallocateMode.KEEP_SIZE, offset, length
-        )
+        self._execute(Operation(Kind.RESERVE, offset, length))
 
     def truncate(self, size: int) -> None:
         """Cut or extend to `size`."""
-        self._exp.step("truncate", fileops.truncate, self.path, size)
-        self._extend(size)
-        del self.data[size:]
+        self._execute(Operation(Kind.TRUNCATE, size))
+
+    def fsync(self) -> None:
+        """fsync(2)."""
+        self._execute(Operation(Kind.FSYNC))
 
     def clone_from(self, source: TrackedFile, offset: int, length: int, target_offset: int) -> None:
         """Share a range of `source`, which ends at a block or at its end."""
         self._exp.step("reflink", fileops.reflink, source.path, self.path, offset, length, target_offset)
-        piece = source.data[offset : offset + length]
-        self._extend(target_offset + length)
-        self.data[target_offset : target_offset + length] = piece
-
-    def fsync(self) -> None:
-        """fsync(2)."""
-        self._exp.step("fsync", fileops.fsync, self.path)
+        self._model.store(target_offset, source.data[offset : offset + length])
 
     def verify(self) -> None:
         """Read the file back from the device; DataMismatchError unless it holds what was written."""
@@ -152,24 +169,18 @@ class TrackedFile:
 
     def _compare(self) -> None:
         fileops.drop_cache(self.path)
-        found = self.path.read_bytes()
-        if found != self.data:
-            raise DataMismatchError(f"{self.path.name}: {_first_difference(found, self.data)}")
+        # One byte more than there is: a file that is too long shows it.
+        whole = Operation(Kind.READ, 0, len(self.data) + 1)
+        self._hold_against_model(whole, self._file.real.execute(whole))
 
-    def _store(
-        self, name: str, function: Callable[[Path, int, int, int], None], offset: int, length: int
-    ) -> None:
-        seed = self._exp.rng.randrange(1 << 31)
-        self._exp.step(name, function, self.path, offset, length, seed)
-        self._extend(offset + length)
-        self.data[offset : offset + length] = pattern(seed, length)
+    def _write(self, kind: Kind, offset: int, length: int) -> None:
+        self._execute(Operation(kind, offset, length, seed=self._exp.rng.randrange(1 << 31)))
 
-    def _extend(self, size: int) -> None:
-        self.data.extend(bytes(max(0, size - len(self.data))))
+    def _execute(self, operation: Operation) -> None:
+        # The kernel first: what it has no space for does not happen.
+        self._hold_against_model(operation, self._file.execute(operation))
 
-
-def _first_difference(found: bytes, expected: bytes | bytearray) -> str:
-    if len(found) != len(expected):
-        return f"{len(found)} bytes long instead of {len(expected)}"
-    offset = next(i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
-    return f"byte {offset} is {found[offset]:#04x} instead of {expected[offset]:#04x}"
+    def _hold_against_model(self, operation: Operation, found: Answer) -> None:
+        expected = self._model.execute(operation)
+        if found != expected:
+            raise DataMismatchError(f"{self.path.name}: {Mismatch((operation,), expected, found)}")

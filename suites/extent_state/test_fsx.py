@@ -47,8 +47,8 @@ def test_a_healthy_file_passes(experiment: FileExperiment) -> None:
     random_operations(experiment, 200, BASIC)
     names = [name for name, _ in experiment.results]
     assert names[0] == "create"
-    assert {"write", "truncate", "map_write", "fsync", "remount"} <= set(names)
-    assert names[-4:] == ["verify read", "remount", "verify read", "done by cloning"]
+    assert {"write fsx", "truncate fsx", "map_write fsx", "fsync fsx", "remount fsx"} <= set(names)
+    assert names[-4:] == ["verify read fsx", "remount fsx", "verify read fsx", "done by cloning"]
     assert experiment.checkpoints == ["midway", "synced"]
 
 

@@ -17,6 +17,7 @@ from harness.run import Observer, RunPlan, run_cases
 from harness.verdicts import Verdict
 from loopdevs import Workspace
 from reference.fsx import Answer, ByteFile, Kind, Mix, Operation, check, generate
+from reference.fsx.testing import edges
 from suites.extent_state import CASES
 from suites.extent_state.support import BLOCK, layout
 
@@ -61,6 +62,11 @@ def test_what_btrfs_refuses_the_model_refuses(mount: Path) -> None:
         *(Kind.MAP_READ, Kind.MAP_WRITE, Kind.COLLAPSE_RANGE, Kind.INSERT_RANGE),
         *(Kind.CLONE, Kind.DEDUPE, Kind.COPY),
     }
+
+
+def test_what_btrfs_refuses_at_the_edges_the_model_refuses(mount: Path) -> None:
+    for sequence in edges(BLOCK):
+        assert (mismatch := check(new(mount / "file"), ByteFile(BLOCK), sequence)) is None, str(mismatch)
 
 
 def test_what_is_generated_btrfs_does(mount: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from harness.cases import Case
 from harness.fio import FioResult
 from harness.fiojob import FioJob
+from harness.realfile import RealFile
 from reference.fsx import ByteFile, Operation
 from suites.extent_state.support import BLOCK
 
@@ -26,7 +28,7 @@ class RecordingExperiment:
         self.rng = random.Random(f"{seed}/{case.id}")
         self.asked: list[str] = []
         self.checkpoints: list[str] = []
-        self.file = ByteFile(BLOCK)
+        self.files: defaultdict[Path, ByteFile] = defaultdict(lambda: ByteFile(BLOCK))
 
     def fio(self, job: FioJob) -> FioResult:
         """See `Experiment.fio`."""
@@ -38,12 +40,13 @@ class RecordingExperiment:
         self.asked.append(f"btrfs {arguments}")
         return "devid 1\nNo balance found\n"
 
-    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ARG002
+    def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """See `Experiment.step`."""
-        assert all(isinstance(a, str | int | Path | Operation) for a in arguments), "the log tells all"
+        assert all(isinstance(a, str | int | Path | list | Operation) for a in arguments), "the log tells all"
         self.asked.append(f"{name} {arguments}")
-        if arguments and isinstance(arguments[0], Operation):
-            return self.file.execute(arguments[0])
+        file = getattr(function, "__self__", None)
+        if isinstance(file, RealFile) and arguments:
+            return self.files[file.path].execute(*arguments)
         return {"errors": 0, "bytes": 0} if name == "scrub" else None
 
     def checkpoint(self, name: str) -> None:
