@@ -231,7 +231,7 @@ class PageBehaviour:
         "extent_prepare_write",
         radix=1528,
         rbtree=1551,
-        what="leaves new blocks as they are when a later one fails (its FIXME)",
+        what="leaves new blocks as they are when a later one fails (its comment says so)",
         consequence="what was on the disk before shows in the middle of the file",
     )
 
@@ -282,6 +282,13 @@ class PageBehaviour:
         rbtree=911,
         what="drops the reference that it takes, not the one of grab_cache_page",
         consequence="the pages can never be freed",
+    )
+    lock_range_ignores_failure: bool = defect(
+        "lock_range",
+        radix=849,
+        rbtree=898,
+        what="does not look whether lock_extent succeeded",
+        consequence="without memory the caller goes on with pages locked and the range not",
     )
     index_shifts_in_long: bool = defect(
         "extent_read_full_page and others",

@@ -96,6 +96,7 @@ WHERE: Mapping[str, int | str] = {
     "release_ignores_lost_race": "drop, drop",
     "unlock_range_keeps_references": "lock_range and unlock_range",
     "failed_lock_range_keeps_references": "lock_range without memory",
+    "lock_range_ignores_failure": "lock_range without memory for states",
     "index_shifts_in_long": 4,
     "get_extent_takes_holes": 9,
     "get_extent_takes_later": 1,

@@ -55,8 +55,9 @@ def lock_range(io: ExtentIo, start: int, end: int, fails_at: int | None = None) 
             return -errno.ENOMEM
         yield from grab_cache_page(io.mapping, index)
     err = yield from io.lock_extent(start, end)
-    if err:
-        _unlock_pages(io, start, end, io.behaviour.failed_lock_range_keeps_references)
+    if not err or io.behaviour.lock_range_ignores_failure:
+        return 0
+    _unlock_pages(io, start, end, io.behaviour.failed_lock_range_keeps_references)
     return err
 
 

@@ -11,7 +11,7 @@ from reference.extent_map.behaviour import Behaviour
 from reference.extent_map.defects import Defect
 from reference.extent_map.page_behaviour import PAGE_DEFECTS, PageBehaviour
 from reference.extent_map.page_catalogue import WHERE, find, random_trial
-from reference.extent_map.page_scenes import DIRECT_SCENES, SCENES, DirectScene, Scene
+from reference.extent_map.page_scenes import DIRECT_SCENES, SCENES, DirectScene, Scene, random_scene
 from reference.machine import Finding, explore, random_runs
 
 TREES = {"rbtree": Behaviour.corrected_rbtree, "radix": Behaviour.corrected_radix}
@@ -46,6 +46,14 @@ def test_no_interleaving_of_a_scene_shows_anything_in_the_corrected_code(scene: 
 def test_nor_does_a_random_one_over_radix_trees(scene: Scene | DirectScene) -> None:
     scenario = scene.scenario(Behaviour.corrected_radix, PageBehaviour.corrected)
     assert random_runs(scenario, random.Random(1), 40).found == []
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nor_does_a_random_scene_of_three_tasks(seed: int) -> None:
+    scene = random_scene(random.Random(seed))
+    trees = Behaviour.corrected_radix if seed % 2 else Behaviour.corrected_rbtree
+    scenario = scene.scenario(trees, PageBehaviour.corrected)
+    assert random_runs(scenario, random.Random(seed), 5).found == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def run_alone(
                 stop = next(steps)
             if context.held or context.warnings:
                 check_stop(context, stop)
-            if eager and interrupts:
+            # While it holds a spinlock it has interrupts off.
+            if eager and interrupts and not context.held:
                 interrupt = interrupts.take(pick(interrupts.pending) if pick else 0)
                 deliver(interrupt, ignores_warnings=ignores_warnings)
             if isinstance(stop, Blocked):

@@ -192,6 +192,25 @@ def test_eager_interrupts_come_at_each_stop() -> None:
     assert run_alone(task(), irqs, eager=True) == "a"
 
 
+def test_eager_interrupts_do_not_come_while_a_spinlock_is_held() -> None:
+    irqs, outer, inner = Interrupts(), RwLock("outer"), RwLock("inner")
+
+    def end_io() -> Steps[None]:
+        yield from outer.write_lock_irq()
+        outer.write_unlock_irq()
+
+    def task() -> Steps[None]:
+        yield from outer.write_lock_irq()
+        irqs.raise_irq("bio", end_io())
+        yield from inner.write_lock_irq()
+        inner.write_unlock_irq()
+        outer.write_unlock_irq()
+        yield PREEMPT
+
+    run_alone(task(), irqs, eager=True)
+    assert len(irqs) == 0
+
+
 def test_two_pending_interrupts_of_one_name_are_refused() -> None:
     irqs = Interrupts()
     irqs.raise_irq("a", complete([], "a", WaitQueue()))
