@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -132,8 +133,6 @@ def test_a_bundle_that_does_not_pass_is_no_workload(tmp_path: Path, monkeypatch:
 def test_the_conclusion_is_the_rules() -> None:
     def measure(_: Workbench) -> Found:
         return Found((happens("something", 10, happened),))
-
-    from dataclasses import replace
 
     claim = replace(RBTREE_RCU, measure=measure)
     bench = Workbench([DATA / "scattered"])
