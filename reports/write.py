@@ -38,7 +38,7 @@ def write_all(run: Run, out: Path) -> list[Path]:
 
 
 def write(path: Path, content: str) -> Path:
-    """Write a file whole or not at all, and return its path; UserError when that fails."""
+    """Write a file whole or not at all, with the folders above it; return its path. UserError on failure."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

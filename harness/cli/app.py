@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from harness.cli import bugs, clean, doctor, guest, judge, kernels, listing, report, run, selftest
+from harness.cli import bench, bugs, clean, doctor, guest, judge, kernels, listing, report, run, selftest
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
 
@@ -41,6 +41,7 @@ app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
 app.command("report")(report.report)
 app.command("bugs")(bugs.bugs)
+app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)
 app.add_typer(kernels.app, name="kernels")
 app.command("test", context_settings={"ignore_unknown_options": True})(selftest.selftest)

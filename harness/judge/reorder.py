@@ -27,7 +27,7 @@ from harness.judge.replay import RELEASED, Outcome, Replay, Row, Snapshot, TreeF
 from harness.judge.steps import Step, Steps
 from reference.extent_state import DONE, FAILED, U64_MAX, Behaviour, ExtentIoTree
 
-__all__ = ["Reordering"]
+__all__ = ["FoundOrder", "Reordering"]
 
 _MAX_TRIES = 50_000
 """Lock holds that a tree's search may try beyond those of its record."""
@@ -88,6 +88,18 @@ class _Effect:
     snapshot: Snapshot | None = None
 
 
+@dataclass(frozen=True)
+class FoundOrder:
+    """An order of one tree's lock holds that contradicts nothing in the record."""
+
+    rows: list[Row]
+    """One for each lock hold or look at the tree; a row may come again where its operation goes on."""
+    released: frozenset[int]
+    """Positions in `rows` at which the tree was released as a whole."""
+    need_resched: bool
+    """Whether sections end wherever the kernel asks need_resched()."""
+
+
 @dataclass
 class Reordering:
     """Searches the orders that a record leaves open, tree by tree."""
@@ -103,6 +115,8 @@ class Reordering:
     """Trees for which another order was found."""
     given_up: set[int] = field(default_factory=set)
     """Trees whose search was cut off."""
+    orders: dict[int, FoundOrder] = field(default_factory=dict)
+    """The order that was found for a tree."""
 
     def __post_init__(self) -> None:
         self.locked_by: NDArray[np.int64] = _next_event_of_task(self.events["pid"])
@@ -120,6 +134,7 @@ class Reordering:
                     self.resolved += 1
                     self.given_up.discard(tree)
                     search.write(outcome)
+                    self.orders[tree] = search.order()
                     break
 
 
@@ -197,6 +212,14 @@ class _Search:
                 outcome.short.discard(row[1])
         for effect in self._log:
             self._write_effect(outcome, effect)
+
+    def order(self) -> FoundOrder:
+        """Return the order found."""
+        rows = [self._rows[effect.step] for effect in self._log]
+        released = frozenset(
+            n for n, effect in enumerate(self._log) if rows[n][0] == Step.PROBE and effect.erased
+        )
+        return FoundOrder(rows, released, self._need_resched)
 
     def _write_effect(self, outcome: Outcome, effect: _Effect) -> None:
         kind, subject = self._rows[effect.step][:2]

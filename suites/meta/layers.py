@@ -16,7 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "reference": ("reference",),
     "loopdevs": ("loopdevs",),
     "harness": ("harness", "reference", "loopdevs"),
-    "reports": ("reports", "harness.bundle", "harness.verdicts", "harness.errors"),
+    "reports": ("reports", "harness.bundle", "harness.claims", "harness.verdicts", "harness.errors"),
     "suites": LAYERS,
     "harness.cli": LAYERS,
 }
