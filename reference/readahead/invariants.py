@@ -119,7 +119,7 @@ def _check_current(dev: BtrfsDevice) -> None:
 
 
 def _check_elements(fs_info: FsInfo) -> None:
-    """Extents are counted before they are in the trees and after they were: none in the trees goes uncounted."""
+    """Extents are counted before they come into the trees and after they left: none goes uncounted."""
     counted = Counter(id(zone) for _, re in fs_info.reada_tree for zone in re.zones)
     for zone in _zones(fs_info.devices.values()):
         if zone.elems < counted[id(zone)]:

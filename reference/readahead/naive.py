@@ -11,17 +11,24 @@ __all__ = ["blocks_to_read"]
 
 
 def blocks_to_read(
-    source: Source, root: Root, key_start: Key, key_end: Key, failing: Container[int] = ()
+    source: Source,
+    root: Root,
+    key_start: Key,
+    key_end: Key,
+    failing: Container[int] = (),
+    left_out: Container[int] = (),
 ) -> list[int]:
     """Return the addresses of all blocks that a readahead of [`key_start`, `key_end`) reads, in no order.
 
     Below a block of `failing` addresses, or of another generation than its parent says, nothing is read.
-    The root is always read.
+    Blocks of `left_out` addresses, and all below, cannot be read ahead. The root is read for any range.
     """
     found: list[int] = []
     waiting = [(root.bytenr, root.generation, MAX_KEY)]
     while waiting:
         bytenr, generation, top = waiting.pop()
+        if bytenr in left_out:
+            continue
         found.append(bytenr)
         node = source.node(bytenr)
         if bytenr in failing or node.generation != generation or node.level == 0:

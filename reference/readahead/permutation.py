@@ -6,7 +6,7 @@ from __future__ import annotations
 __all__ = ["Permutation", "scramble"]
 
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0xBF58476D1CE4E5B9)
-"""Odd numbers without structure: fractions of the golden ratio and of its generalisation, and SplitMix64's."""
+"""Odd numbers without structure: from the golden ratio, its generalisation, and SplitMix64."""
 _U64 = 2**64 - 1
 
 

@@ -2,25 +2,26 @@
 """Synthetic trees of any size, of which nothing is stored: each block is computed when it is read.
 
 How they age. A fresh tree is written in order of keys: level by level, each block behind the one before.
-Then come transactions. Each rewrites some groups of neighbouring leaves (`run` leaves each) elsewhere, as copy
-on write does, in an area of its own behind the areas of those before it; and with them all nodes above. So an
-old leaf lies where it was written first, between holes; a young one among those that the same transaction
-rewrote, from all over the tree; and a node was rewritten by the youngest transaction below it.
+Then come transactions. Each rewrites some groups of neighbouring leaves (`run` leaves each) elsewhere, as
+copy on write does, in an area of its own behind the areas of those before it; and with them all nodes above.
+So an old leaf lies where it was written first, between holes; a young one among those that the same
+transaction rewrote, from all over the tree; and a node was rewritten by the youngest transaction below it.
 
-Two simplifications, which make it computable. No hole is filled again. A rewritten node of level 1 and up lies
-in a random area, not in that of its own transaction; the generations are right.
+Two simplifications, which make it computable. No hole is filled again. A rewritten node of level 1 and up
+lies in a random area, not in that of its own transaction; the generations are right.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from reference.readahead.chunks import ChunkMap
 from reference.readahead.permutation import Permutation, scramble
 from reference.readahead.source import MAX_KEY, BlockGroup, Key, Mapping, Node, Root
 
-__all__ = ["SyntheticTree", "TreeShape"]
+__all__ = ["Forest", "SyntheticTree", "TreeShape"]
 
 _KEY_TYPE = 168
 """BTRFS_EXTENT_ITEM_KEY."""
@@ -185,3 +186,32 @@ class SyntheticTree:
             tuple(self.bytenr(level - 1, child) for child in children),
             tuple(self.generation(level - 1, child) for child in children),
         )
+
+
+class Forest:
+    """Several trees in the same chunks, one behind the other (`Source`)."""
+
+    def __init__(self, shapes: Sequence[TreeShape], chunks: ChunkMap) -> None:
+        self.chunks = chunks
+        self.nodesize = chunks.nodesize
+        self.trees: list[SyntheticTree] = []
+        behind = 0
+        for shape in shapes:
+            self.trees.append(SyntheticTree(replace(shape, first_block=behind), chunks))
+            behind += self.trees[-1].blocks
+
+    def node(self, bytenr: int) -> Node:
+        """Return the block at `bytenr`; KeyError if there is none."""
+        block = self.chunks.block(bytenr)
+        tree = next((tree for tree in reversed(self.trees) if tree.shape.first_block <= block), None)
+        if tree is None:
+            raise KeyError(bytenr)
+        return tree.node(bytenr)
+
+    def map_block(self, logical: int) -> Mapping | None:
+        """Return where the copies are (`Source`)."""
+        return self.chunks.map_block(logical)
+
+    def lookup_block_group(self, logical: int) -> BlockGroup | None:
+        """Return the block group (`Source`)."""
+        return self.chunks.lookup_block_group(logical)

@@ -19,9 +19,9 @@ __all__ = ["walk"]
 def walk(source: Source, bytenr: int, key_start: Key = MIN_KEY, key_end: Key = MAX_KEY) -> Iterator[Node]:
     """Yield the blocks that a walk of [`key_start`, `key_end`) reads, in the order in which it does.
 
-    `bytenr` is where the root is. Whoever takes the blocks decides how long a read lasts. The walk ends at the
-    first item behind the range, so where a leaf ends with the range it reads the one after it, and the nodes
-    on the way. Of a leaf without keys it is taken that the range does not end inside.
+    `bytenr` is where the root is. Whoever takes the blocks decides how long a read lasts. The walk ends at
+    the first item behind the range, so where a leaf ends with the range it reads the one after it, and the
+    nodes on the way. Of a leaf without keys it is taken that the range does not end inside.
     """
     path: list[tuple[Node, int]] = []
     first = MIN_KEY
