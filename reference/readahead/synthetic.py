@@ -164,7 +164,7 @@ class SyntheticTree:
                 return -1, 0
             return 0, self._groups.number(place) * self.shape.run + within % self.shape.run
         place = area * self._area_inner + within - leaves
-        if place >= self._inner.size:
+        if place >= self.nodes - self.shape.leaves:
             return -1, 0
         level, index = self._fresh(self._inner.number(place) + self.shape.leaves)
         return level, index

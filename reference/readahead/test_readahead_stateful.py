@@ -180,9 +180,9 @@ def left_out_here(machine: ManyReadaheads) -> set[int]:
     unfit = left_out(machine.behaviour, machine.source)
     for bytenr in machine.source.nodes:
         mapping = machine.source.map_block(bytenr)
-        if mapping and not machine.behaviour.reads_missing_devices:
-            if all(stripe.devid in machine.missing for stripe in mapping.stripes):
-                unfit.add(bytenr)
+        devids = {stripe.devid for stripe in mapping.stripes} if mapping else set()
+        if not machine.behaviour.reads_missing_devices and devids <= machine.missing:
+            unfit.add(bytenr)
     return unfit
 
 
