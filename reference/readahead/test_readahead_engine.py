@@ -173,6 +173,24 @@ def test_a_peer_zone_made_later_is_not_locked(behaviour: Behaviour) -> None:
 
 
 @BOTH
+def test_a_block_under_way_ends_a_work_though_others_are_queued(behaviour: Behaviour) -> None:
+    """One device, two trees: once root 5 was read, its leaves wait until root 9 was read as well."""
+    source = Blocks([(1,)], 16)
+    first = source.grow(2, 2, [2, 3, 5])
+    second = source.grow(2, 2, [11, 12, 9])
+    readahead = Readahead(source, [1], behaviour)
+    controls = [readahead.add(first), readahead.add(second)]
+    assert blocks(readahead) == [(1, 5), (1, 9)]
+    readahead.complete(5 * NODESIZE)
+    assert blocks(readahead) == [(1, 9)]
+    assert [index for index, _ in readahead.fs_info.reada_tree] == [2, 3, 9]
+    readahead.complete(9 * NODESIZE)
+    assert blocks(readahead) == [(1, 11), (1, 12), (1, 2), (1, 3)]
+    for control in controls:
+        readahead.wait(keeper_control(control))
+
+
+@BOTH
 def test_children_outside_of_the_range_are_not_read(behaviour: Behaviour) -> None:
     readahead, _, rc, root = started([(1,)], [1, 2, 3, 4, 0], behaviour, start=10, end=30)
     readahead.complete(root.bytenr)

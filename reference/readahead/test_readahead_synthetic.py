@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reference.readahead.behaviour import Behaviour
 from reference.readahead.chunks import ChunkMap, Profile
 from reference.readahead.engine import Readahead
 from reference.readahead.naive import blocks_to_read
 from reference.readahead.permutation import Permutation
-from reference.readahead.source import MAX_KEY, MIN_KEY
+from reference.readahead.source import MAX_KEY, MIN_KEY, Stripe
 from reference.readahead.synthetic import Forest, SyntheticTree, TreeShape
+from reference.readahead.testing import Keeper
 from reference.readahead.walk import walk
 
 CHUNKS = ChunkMap(chunk_bytes=1 << 20, data_bytes=3 << 20)
@@ -134,7 +136,7 @@ def test_a_seed_makes_one_tree() -> None:
 )
 def test_copies_lie_apart_and_each_place_holds_one_block(profile: Profile, devices: int) -> None:
     chunks = ChunkMap(profile, devices, nodesize=16 << 10, chunk_bytes=64 * devices << 10, data_bytes=1 << 20)
-    places = []
+    places: list[Stripe] = []
     for block in range(chunks.blocks_per_chunk * 12):
         logical = chunks.bytenr(block)
         assert chunks.block(logical) == block
@@ -150,7 +152,8 @@ def test_copies_lie_apart_and_each_place_holds_one_block(profile: Profile, devic
         assert devids <= set(range(1, devices + 1))
         places += mapping.stripes
     assert len(set(places)) == len(places)
-    assert chunks.map_block(0) is chunks.lookup_block_group(0) is None
+    assert chunks.map_block(0) is None
+    assert chunks.lookup_block_group(0) is None
 
 
 def test_a_forest_has_all_its_trees_blocks() -> None:
@@ -162,23 +165,30 @@ def test_a_forest_has_all_its_trees_blocks() -> None:
         forest.node(1)
 
 
-def test_two_trees_are_read_in_one_sweep() -> None:
-    """In the order of the disk, whichever tree a block is of; each node that is read can begin a new sweep."""
+@pytest.mark.parametrize("behaviour", [Behaviour.linux_5_10, Behaviour.seed_2011], ids=lambda b: b.name)
+def test_two_trees_are_read_in_common_sweeps(behaviour: Behaviour) -> None:
+    """Turning back is what costs: rarer than in a walk, and no more frequent than for one tree at a time."""
     chunks = ChunkMap(chunk_bytes=64 << 20, data_bytes=0)
-    forest = Forest([TreeShape(leaves=200, fanout=100), TreeShape(leaves=200, fanout=100, seed=2)], chunks)
-    readahead = Readahead(forest, [1])
-    controls = [readahead.add(tree.root) for tree in forest.trees]
-    nodes = 0
-    while inner := [read.logical for read in readahead.pending if forest.node(read.logical).level]:
-        nodes += 1
-        readahead.complete(inner[0])
-    leaves = [read.logical for read in readahead.pending]
-    assert len(leaves) == 400
-    assert sum(after < before for before, after in pairwise(leaves)) <= nodes == 6
-    for control in controls:
-        assert control is not None
-        readahead.wait(control)
-    readahead.validate()
+    forest = Forest([TreeShape(leaves=400, fanout=100), TreeShape(leaves=400, fanout=100, seed=2)], chunks)
+
+    def turns(*groups: list[SyntheticTree]) -> int:
+        keeper = Keeper()
+        readahead = Readahead(forest, [1], behaviour, observer=keeper)
+        for group in groups:
+            for control in [readahead.add(tree.root) for tree in group]:
+                assert control is not None
+                readahead.wait(control)
+        readahead.validate()
+        return turned_back([block for _, block, _ in keeper.reads])
+
+    one, other = forest.trees
+    walked = [node.bytenr for tree in forest.trees for node in walk(forest, tree.root.bytenr)]
+    assert turns([one, other]) <= turns([one], [other])
+    assert turns([one], [other]) * 10 < turned_back(walked)
+
+
+def turned_back(blocks: list[int]) -> int:
+    return sum(after < before for before, after in pairwise(blocks))
 
 
 @pytest.mark.parametrize(
