@@ -72,4 +72,4 @@ The walk reads the same blocks, in order of keys and one at a time:
 
 from __future__ import annotations
 
-__all__: list[str] = []
+__all__ = ()
