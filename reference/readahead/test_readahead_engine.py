@@ -209,6 +209,18 @@ def test_an_error_cuts_the_branch(behaviour: Behaviour) -> None:
 
 
 @BOTH
+def test_what_is_in_a_block_that_failed_is_not_looked_at(behaviour: Behaviour) -> None:
+    """The kernel hands the hook the buffer, whatever is in it."""
+    readahead, _, rc, root = started([(1, 2)], [1, 2, 0], behaviour)
+    readahead.reads.end(root.bytenr)
+    node = readahead.reads.source.node(root.bytenr)
+    run(btree_readahead_hook(readahead.fs_info, node, root.bytenr, -EIO))
+    readahead.work()
+    assert readahead.pending == []
+    finish(readahead, rc)
+
+
+@BOTH
 def test_a_block_of_another_generation_is_not_believed(behaviour: Behaviour) -> None:
     source = Blocks([(1,)], 16)
     root = source.grow(4, 2, [1, 2, 3, 4, 5, 6, 0], stale=[5])
