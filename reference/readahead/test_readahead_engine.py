@@ -19,6 +19,7 @@ from reference.readahead.control import (
     btrfs_reada_undo_remove_dev,
 )
 from reference.readahead.engine import Readahead, run
+from reference.readahead.extents import reada_find_extent
 from reference.readahead.hook import btree_readahead_hook
 from reference.readahead.machine import MAX_READS_AT_A_TIME, reada_pick_zone, reada_start_machine_worker
 from reference.readahead.radix import PAGE_SHIFT
@@ -190,6 +191,25 @@ def test_a_block_under_way_ends_a_work_though_others_are_queued(behaviour: Behav
         readahead.wait(keeper_control(control))
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "is_queued"), [(Behaviour.linux_5_10, True), (Behaviour.seed_2011, False)]
+)
+def test_who_comes_second_may_find_nothing_in_the_seed(behaviour: Behaviour, is_queued: bool) -> None:
+    """Two want a block at once; the one that comes second looks for the other's extent when it is gone."""
+    source = Blocks([(1,)], 16)
+    root = source.grow(1, 2, [1])
+    readahead = Readahead(source, [1], behaviour)
+    second = reada_find_extent(readahead.fs_info, root.bytenr, MAX_KEY)
+    # Lookup, lookup and insertion of the zone, counting in twice; it stops before it inserts its extent.
+    for _ in range(6):
+        next(second)
+    first = readahead.add(root)
+    next(second)
+    readahead.complete(root.bytenr)
+    assert (run(second) is not None) == is_queued
+    readahead.wait(keeper_control(first))
+
+
 @BOTH
 def test_children_outside_of_the_range_are_not_read(behaviour: Behaviour) -> None:
     readahead, _, rc, root = started([(1,)], [1, 2, 3, 4, 0], behaviour, start=10, end=30)
@@ -302,7 +322,10 @@ def test_a_device_that_is_being_removed_gets_no_more() -> None:
     readahead.reads.in_memory.clear()
     keeper.reads.clear()
     two.no_reada = True
-    finish(readahead, readahead.add(root))
+    again = readahead.add(root)
+    assert len(readahead.fs_info.reada_tree) == 1
+    assert len(two.reada_extents) == 0
+    finish(readahead, again)
     assert {devid for devid, _, _ in keeper.reads} == {1}
     run(btrfs_reada_undo_remove_dev(two))
     assert not two.no_reada
