@@ -8,19 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from harness.claims import ClaimReport, Conclusion, Figure, Table
 from reports import text
 from reports.claim_plots import claim_plot
+from reports.html import TEMPLATES
+from reports.html import environment as base_environment
 from reports.markup import text as plain
 from reports.plots import SERIES_COLOURS
 from reports.write import write
 
 __all__ = ["claims_json", "claims_markdown", "page_name", "write_claims"]
 
-TEMPLATES = Path(__file__).parent / "templates"
 SIGNS = {
     Conclusion.REPRODUCED: "✓",
     Conclusion.PARTLY: "◐",
@@ -117,13 +118,7 @@ def figure(value: Figure, digits: int = 2) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = base_environment()
     environment.filters["figure"] = figure
     environment.filters["plot"] = claim_plot
     environment.filters["page"] = page_name
@@ -132,5 +127,4 @@ def _environment() -> Environment:
     environment.globals["classes"] = CLASSES
     environment.globals["colours"] = SERIES_COLOURS
     environment.tests["number"] = lambda value: isinstance(value, int | float)
-    environment.finalize = lambda value: text.printable(value) if type(value) is str else value
     return environment

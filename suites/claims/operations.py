@@ -95,6 +95,7 @@ FEWER = Claim(
     "these "
     "differ.",
     measure=_fewer,
+    deviations=("That controls count was added to the rule after a first run.",),
 )
 
 
