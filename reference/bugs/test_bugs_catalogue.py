@@ -88,8 +88,8 @@ def test_one_defect_is_all_that_differs(structure: Structure, defect: Defect) ->
 
 
 def test_what_shows_without_the_defect_too_does_not_count() -> None:
-    """A completion that allocates is an oops with these trees, whatever the pages do."""
-    without = corrected("rbtree")._replace(trees=having("rbtree", BY_NAME["set_without_prealloc"]).trees)
+    """Holes that get no bits lose data, whatever the pages do."""
+    without = corrected("rbtree")._replace(trees=having("rbtree", BY_NAME["tail_hides_hole"]).trees)
     assert operations.hunt(without, random.Random(1), trials=50) is not None
     assert operations.hunt(without, random.Random(1), without, 50) is None
 
@@ -97,6 +97,14 @@ def test_what_shows_without_the_defect_too_does_not_count() -> None:
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_random_operations_show_nothing_in_the_corrected_version(structure: Structure) -> None:
     assert operations.hunt(corrected(structure), random.Random(2), trials=100) is None
+
+
+@pytest.mark.parametrize("name", ["set_without_prealloc", "clear_without_prealloc"])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_no_completion_of_the_corrected_pages_needs_a_state(structure: Structure, name: str) -> None:
+    """Each bio has a state of its own: with trees that oops where a completion needs one, nothing shows."""
+    trees = having(structure, BY_NAME[name]).trees
+    assert operations.hunt(corrected(structure)._replace(trees=trees), random.Random(3), trials=100) is None
 
 
 def test_a_page_defect_is_replayed_on_any_surroundings_of_its_own() -> None:

@@ -24,9 +24,9 @@ _HALF: dict[str, Half] = {
     **{defect.name: "pages" for defect in PAGE_DEFECTS},
 }
 
-_NEEDS = {"read_does_not_split_lock": ("set_without_prealloc", "set_splits_in_vain")}
-"""Defects of the trees without which one of the pages does no harm: a completion that needs a state gets one
-unless the first is there, and setting a bit that is set already gives a range its own state by the second."""
+_NEEDS = {"read_does_not_split_lock": ("set_without_prealloc",)}
+"""Defects of the trees without which one of the pages does no harm: otherwise a completion that needs a state
+gets one."""
 
 
 class Version(NamedTuple):

@@ -66,13 +66,6 @@ class Behaviour:
         what="gives up with -ENOMEM when it cannot preallocate, before it knows whether it needs a state",
         consequence="bits that needed no memory are not set; callers do not look at the result",
     )
-    set_splits_in_vain: bool = defect(
-        "set_extent_bit",
-        radix=610,
-        rbtree=663,
-        what="splits a state that reaches beyond the range though it has all the bits already",
-        consequence="needs memory, and can fail with -ENOMEM, to change nothing",
-    )
     exact_match_sets_on_failure: bool = defect(
         "set_extent_bit",
         radix=529,

@@ -121,7 +121,7 @@ class Trial:
 
     def _set(self, call: Call) -> None:
         failed = FailedStart()
-        needs = self._needs_state(call, call.bits)
+        needs = self._needs_state(call)
         err = self._run(
             call,
             self.tree.set_extent_bit(call.start, call.end, call.bits, call.flag, failed, self._mask(call)),
@@ -177,7 +177,7 @@ class Trial:
     def _lock(self, call: Call) -> None:
         locked = self.states.test(call.start, call.end, EXTENT_LOCKED, False)
         mask = GFP_ATOMIC if locked else self._mask(call)
-        needs = self._needs_state(call, EXTENT_LOCKED)
+        needs = self._needs_state(call)
         err = self._run(call, self.tree.lock_extent(call.start, call.end, mask))
         if err == -ENOMEM:
             self._check_error_was_due(call, needs)
@@ -242,9 +242,12 @@ class Trial:
     def _mask(self, call: Call) -> int:
         return GFP_ATOMIC if call.atomic or call.irq else GFP_NOFS
 
-    def _needs_state(self, call: Call, bits: int) -> bool:
-        """Tell whether the range cuts a state that a set of `bits` changes, or has bytes without one."""
-        return self._cuts(call, lambda held: bits & ~held != 0) or not self.states.test(
+    def _needs_state(self, call: Call) -> bool:
+        """Tell whether the range of a set cuts a state, or has bytes without one.
+
+        Bits that are set already split a state too: extent_prepare_write counts on it.
+        """
+        return self._cuts(call, lambda _held: True) or not self.states.test(
             call.start, call.end, ALL_BITS, True
         )
 

@@ -80,9 +80,6 @@ class RadixStates(States):
             state.state |= request.bits
             request.start = state.end + 1
             return self._set_goes_on(request)
-        if state.state & request.bits == request.bits and not self.behaviour.set_splits_in_vain:
-            request.start = state.end + 1
-            return self._set_goes_on(request)
         return self._set_part(request, state)
 
     def _set_part(self, request: Request, state: ExtentState) -> bool:

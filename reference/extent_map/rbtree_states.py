@@ -66,9 +66,6 @@ class RbtreeStates(States):
             request.start = last + 1
             self.merge_state(state)
             return self._set_goes_on(request)
-        if state.state & request.bits == request.bits and not self.behaviour.set_splits_in_vain:
-            request.start = state.end + 1
-            return self._set_goes_on(request)
         return self._set_part(request, state)
 
     def _set_part(self, request: Request, state: ExtentState) -> bool:
