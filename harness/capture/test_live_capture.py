@@ -20,6 +20,7 @@ from harness import fileops
 from harness.bundle import Table
 from harness.capture import drained, extent_io, tracefs
 from harness.capture.checkpoints import Checkpoint
+from harness.capture.choice import prepared_bpf
 from harness.capture.extent_io import BpfCapture
 from harness.capture.probes import Probe, probes
 from harness.capture.records import EVENT_BYTES, Kind, foreign_frees, latest_operation
@@ -231,6 +232,13 @@ def test_closing_without_a_recording_leaves_nothing(
         capture.close()
     for scratch in scratches:
         assert left_over(scratch) == []
+
+
+def test_programs_that_nobody_used_are_given_back(tmp_path: Path) -> None:
+    """They are loaded beside mkfs, which may fail."""
+    with pytest.raises(ZeroDivisionError), prepared_bpf():
+        1 / 0  # noqa: B018
+    assert left_over(tmp_path / "none") == []
 
 
 def test_what_cannot_start_leaves_nothing(
