@@ -65,11 +65,13 @@ class Twins:
         assert self.index.delete(end) is self.naive.delete(end)
 
     def erase_from(self, offset: int) -> None:
-        """Erase the first entry that ends at or after `offset`."""
-        entry = self.naive.search(offset)
+        """Erase the first entry that ends at or after `offset`, and look for it again."""
+        entry = self.index.search(offset)
+        assert entry is self.naive.search(offset)
         if entry is not None:
             self.index.erase(entry)
             self.naive.erase(entry)
+            assert self.index.search(offset) is self.naive.search(offset)
 
     def ask(self, offset: int, count: int) -> None:
         """Compare everything that can be asked about `offset`."""
