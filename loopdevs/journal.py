@@ -32,6 +32,7 @@ __all__ = [
     "MountEntry",
     "ProcessEntry",
     "ScanEntry",
+    "ServerEntry",
     "TracingEntry",
     "parse_journal",
     "private_path",
@@ -113,6 +114,18 @@ class ProcessEntry:
     start_time: int
 
 
+@dataclass(frozen=True)
+class ServerEntry:
+    """The process `pid`, begun `start_time` ticks after boot, that is the disk with the folder `name`.
+
+    It goes when nothing stands on the disk any more, not before all else as other processes do.
+    """
+
+    name: str
+    pid: int
+    start_time: int
+
+
 DeviceEntry = LoopEntry | DriveEntry | MapperEntry
 Entry = (
     FileEntry
@@ -123,6 +136,7 @@ Entry = (
     | MountEntry
     | TracingEntry
     | ProcessEntry
+    | ServerEntry
 )
 
 _KINDS: dict[str, type[Entry]] = {
@@ -136,6 +150,7 @@ _KINDS: dict[str, type[Entry]] = {
     "mount": MountEntry,
     "tracing-instance": TracingEntry,
     "process": ProcessEntry,
+    "server": ServerEntry,
 }
 _KIND_OF = {entry_type: kind for kind, entry_type in _KINDS.items()}
 

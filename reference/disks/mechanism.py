@@ -88,6 +88,11 @@ class Mechanism:
             assert self.reads_on_since_ns is not None
             read_ns = reached_ns(self.geometry, self.reads_on_since_ns, self.kept[-1][1], byte + nbytes)
             return Access(max(delivered_ns, read_ns), Way.STREAM)
+        return self.media(now_ns, byte, nbytes)
+
+    def media(self, now_ns: int, byte: int, nbytes: int) -> Access:
+        """Return what moving the arm there and reading or writing would take; nothing changes."""
+        at_ns = now_ns + self.geometry.overhead_ns
         end_ns = mechanical_end_ns(self.geometry, at_ns, self.arm_track(at_ns), byte, nbytes)
         return Access(end_ns, Way.MEDIA)
 
@@ -104,12 +109,11 @@ class Mechanism:
 
     def write(self, now_ns: int, byte: int, nbytes: int) -> Access:
         """Write through to the media, beginning now; segments with any of these bytes are dropped."""
-        at_ns = now_ns + self.geometry.overhead_ns
-        end_ns = mechanical_end_ns(self.geometry, at_ns, self.arm_track(at_ns), byte, nbytes)
-        self._stop_reading_on(at_ns)
+        access = self.media(now_ns, byte, nbytes)
+        self._stop_reading_on(now_ns + self.geometry.overhead_ns)
         self.arm_byte = byte + nbytes - 1
         self.kept = [piece for piece in self.kept if piece[1] <= byte or piece[0] >= byte + nbytes]
-        return Access(end_ns, Way.MEDIA)
+        return access
 
     def _in_memory(self, at_ns: int, byte: int, nbytes: int) -> bool:
         if any(start <= byte and byte + nbytes <= end for start, end in self.kept):

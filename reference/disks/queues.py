@@ -11,7 +11,7 @@ __all__ = ["Policy", "Request", "SortedQueue", "c_look"]
 
 
 class Request(NamedTuple):
-    """A read of `nbytes` at `byte` of a disk."""
+    """A read, or a write, of `nbytes` at `byte` of a disk."""
 
     byte: int
     number: int
@@ -20,6 +20,7 @@ class Request(NamedTuple):
     tag: int
     """The submitter's own."""
     submitted_ns: int
+    write: bool = False
 
 
 class Policy(Enum):

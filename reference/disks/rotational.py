@@ -53,11 +53,11 @@ class RotationalDisk:
         self._given_behind = 0
         self._served_behind = 0
 
-    def submit(self, now_ns: int, byte: int, nbytes: int, tag: int) -> None:
-        """Ask for a read (`Disk`)."""
+    def submit(self, now_ns: int, byte: int, nbytes: int, tag: int, write: bool = False) -> None:
+        """Ask for a read (`Disk`), or for a write, which goes to the media: there is no write cache."""
         if byte < 0 or nbytes < 1 or byte + nbytes > self.constants.capacity:
             raise ValueError(f"{nbytes} bytes at {byte} are not on {self.constants.name}: enlarge the disk")
-        self.in_host.put(Request(byte, self.submitted, nbytes, tag, now_ns))
+        self.in_host.put(Request(byte, self.submitted, nbytes, tag, now_ns, write))
         self.submitted += 1
         self._go_on(now_ns)
 
@@ -92,7 +92,8 @@ class RotationalDisk:
             insort(self.in_drive, request)
         if self.active is None and self.in_drive:
             request = self.in_drive.pop(self._pick(now_ns))
-            self.active = (request, now_ns, self.mechanism.read(now_ns, request.byte, request.nbytes))
+            turn_to = self.mechanism.write if request.write else self.mechanism.read
+            self.active = (request, now_ns, turn_to(now_ns, request.byte, request.nbytes))
 
     def _pick(self, now_ns: int) -> int:
         """Return which request in the disk is served next, of those that are equally good the oldest."""
@@ -101,9 +102,10 @@ class RotationalDisk:
         if self.drive is Policy.FIFO:
             ranks = [(request.number, 0) for request in self.in_drive]
         else:
-            access = self.mechanism.access
-            ranks = [
-                (access(now_ns, request.byte, request.nbytes).end_ns, request.number)
-                for request in self.in_drive
-            ]
+            ranks = [(self._end_ns(now_ns, request), request.number) for request in self.in_drive]
         return ranks.index(min(ranks))
+
+    def _end_ns(self, now_ns: int, request: Request) -> int:
+        """Return when `request` would be done if the disk turned to it now."""
+        look = self.mechanism.media if request.write else self.mechanism.access
+        return look(now_ns, request.byte, request.nbytes).end_ns
