@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,7 @@ class DiskFile:
 
 def serve(point: Path, source: str, store: Store, spindle: Spindle, ready: Callable[[], None]) -> None:
     """Mount the disk upon the file `point`, call `ready`, and return when it has been unmounted."""
-    mfusepy.FUSE(
-        DiskFile(store, spindle, ready),
-        str(point),
-        foreground=True,
-        fsname=source,
-        max_threads=DEPTH,
-        max_idle_threads=DEPTH,
-    )
+    threads = {"max_threads": DEPTH, "max_idle_threads": DEPTH}
+    # libfuse itself has said why, if this fails.
+    with suppress(RuntimeError):
+        mfusepy.FUSE(DiskFile(store, spindle, ready), str(point), foreground=True, fsname=source, **threads)

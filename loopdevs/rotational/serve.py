@@ -17,6 +17,7 @@ from pathlib import Path
 
 from loopdevs.rotational.hurry import HURRY, KEEP_TIME
 from loopdevs.rotational.layout import RotationalLayout
+from loopdevs.rotational.libfuse import fuse_missing
 from loopdevs.rotational.names import HURRIED, IMAGE, POINT, READY, SERVED, SOCKET
 from loopdevs.rotational.served import recorder
 from loopdevs.rotational.spindle import Spindle
@@ -41,6 +42,8 @@ def main() -> None:
 
         listen(folder / SOCKET, store, spindle, ready)
     else:
+        if reason := fuse_missing():
+            sys.exit(reason)
         from loopdevs.rotational.fuse import serve
 
         serve(folder / POINT, source, store, spindle, ready)

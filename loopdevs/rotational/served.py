@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 __all__ = ["ServedRequest", "read_served", "recorder"]
 
-RECORD = struct.Struct("=4q2Q?7x")
+RECORD = struct.Struct("=Q4q2Q?7x")
 
 
 class ServedRequest(NamedTuple):
     """One request; times in ns of the disk since it was switched on."""
 
+    number: int
+    """Counts the requests from 1 in the order in which they came."""
     arrival_ns: int
     begin_ns: int
     """When the disk turned to it."""

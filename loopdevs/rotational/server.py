@@ -17,6 +17,7 @@ from loopdevs.ledger import Ledger
 from loopdevs.processes import process_start_time
 from loopdevs.rotational.hurry import hurry, keep_time
 from loopdevs.rotational.layout import RotationalLayout
+from loopdevs.rotational.libfuse import LIBFUSE
 from loopdevs.rotational.names import COMPLAINTS, READY
 from loopdevs.tracing import mount_source
 
@@ -51,7 +52,7 @@ class Server:
                 stdout=complaints,
                 stderr=complaints,
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **LIBFUSE},
                 start_new_session=True,
             )
         self._entry = ServerEntry(name, self._child.pid, process_start_time(self._child.pid))

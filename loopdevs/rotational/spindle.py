@@ -98,4 +98,4 @@ class Spindle:
             write, done = self._waiting.pop(served.tag)
             done()
             times = served.submitted_ns, served.started_ns, served.ended_ns, self._clock.now()
-            self._note(ServedRequest(*times, served.byte, served.nbytes, write))
+            self._note(ServedRequest(served.tag, *times, served.byte, served.nbytes, write))
