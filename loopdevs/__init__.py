@@ -15,7 +15,7 @@ from loopdevs.mapper import Mapper
 from loopdevs.mapper_table import Delay, Error, Flakey, Linear, LogWrites, Segment
 from loopdevs.processes import process_start_time
 from loopdevs.rotational.device import RotationalDevice, RotationalDrive
-from loopdevs.rotational.layout import RotationalLayout
+from loopdevs.rotational.layout import RotationalLayout, shrunk
 from loopdevs.rotational.served import ServedRequest
 from loopdevs.undo import CleanReport
 from loopdevs.workspace import Workspace
@@ -47,5 +47,6 @@ __all__ = [
     "guest_skip_reasons",
     "live_skip_reasons",
     "process_start_time",
+    "shrunk",
     "wait_for_block_device",
 ]

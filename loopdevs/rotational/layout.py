@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from loopdevs.errors import LoopdevsError
 from reference.disks import SATA_7200_2011, Policy, RotationalConstants, RotationalDisk
 
-__all__ = ["RotationalLayout"]
+__all__ = ["RotationalLayout", "shrunk"]
 
 SECTOR_BYTES = 4096
 LEAST_SCALE, GREATEST_SCALE = 0.01, 1000.0
@@ -22,8 +22,7 @@ class RotationalLayout:
     size_bytes: int
     """Size of the device: the first bytes of the disk.
 
-    On a disk of 2 TB that is a narrow ring. For seeks from end to end make the disk as small as the device:
-    `dataclasses.replace(SATA_7200_2011, capacity=size_bytes)` has fewer cylinders and the same seek times.
+    On a disk of 2 TB that is a narrow ring; see `shrunk`.
     """
     disk: RotationalConstants = SATA_7200_2011
     scale: float = 1.0
@@ -73,3 +72,11 @@ class RotationalLayout:
                 "drive": Policy(data["drive"]),
             }
         )
+
+
+def shrunk(size_bytes: int, disk: RotationalConstants = SATA_7200_2011) -> RotationalConstants:
+    """Return a disk with fewer cylinders, over which the arm takes as long as over those of `disk`.
+
+    So what is on a device of a few GiB lies as far apart as on a full disk.
+    """
+    return replace(disk, capacity=size_bytes)

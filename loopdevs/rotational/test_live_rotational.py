@@ -24,19 +24,20 @@ from loopdevs import (
     ServedRequest,
     Workspace,
     clean,
+    shrunk,
 )
 from loopdevs.journal import JOURNAL_FILE, ServerEntry, parse_journal
 from loopdevs.leftovers import kernel_leftovers
 from loopdevs.loop import uses_direct_io
 from loopdevs.processes import process
 from loopdevs.rotational import libfuse
-from loopdevs.rotational.testing import in_virtual_time, small_disk
+from loopdevs.rotational.virtual import in_virtual_time
 from loopdevs.test_live_kill import killed_at, whole_length
 
 pytestmark = [pytest.mark.live, pytest.mark.fuse]
 
 SIZE = 256 << 20
-LAYOUT = RotationalLayout(SIZE, small_disk(SIZE), scale=0.2)
+LAYOUT = RotationalLayout(SIZE, shrunk(SIZE), scale=0.2)
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
 
@@ -126,7 +127,7 @@ def fio(folder: Path, *arguments: str) -> None:
 
 
 def test_what_is_done_at_once_is_not_timed_and_stays(workspace: Workspace) -> None:
-    disk = workspace.rotational_device(RotationalLayout(SIZE, small_disk(SIZE), scale=1000.0))
+    disk = workspace.rotational_device(RotationalLayout(SIZE, shrunk(SIZE), scale=1000.0))
     with disk.at_once():
         data = os.urandom(1 << 20)
         write(disk.device, data)
@@ -148,7 +149,7 @@ def test_a_disk_that_was_removed_is_gone(workspace: Workspace, tmp_path: Path) -
 
 
 def test_closing_does_not_wait_for_a_slow_disk(workspace: Workspace) -> None:
-    disk = workspace.rotational_device(RotationalLayout(SIZE, small_disk(SIZE), scale=1000.0))
+    disk = workspace.rotational_device(RotationalLayout(SIZE, shrunk(SIZE), scale=1000.0))
     descriptor = os.open(disk.device, os.O_WRONLY)
     os.pwrite(descriptor, bytes(8 << 20), 0)
     # Written back by the last close, which takes hours unless the disk is told to hurry.
@@ -163,10 +164,9 @@ OWNER = """
 import sys, time
 from pathlib import Path
 from loopdevs import *
-from loopdevs.rotational.testing import small_disk
 size = 256 << 20
 workspace = Workspace.create(Path(sys.argv[1]))
-disk = workspace.rotational_device(RotationalLayout(size, small_disk(size), scale=0.2))
+disk = workspace.rotational_device(RotationalLayout(size, shrunk(size), scale=0.2))
 filesystem = workspace.btrfs(BtrfsLayout(size_bytes=size), [disk.device])
 filesystem.mount()
 (filesystem.mountpoint / "file").write_bytes(bytes(4 << 20))
@@ -223,12 +223,11 @@ def test_a_disk_that_does_not_obey_is_killed(owner: subprocess.Popen[str], tmp_p
 
 BODY = """
     size = 256 << 20
-    from loopdevs.rotational.testing import small_disk
-    disk = workspace.rotational_device(RotationalLayout(size, small_disk(size), scale=0.01))
+    disk = workspace.rotational_device(RotationalLayout(size, shrunk(size), scale=0.01))
     fs = workspace.btrfs(BtrfsLayout(size_bytes=size), [disk.device])
     fs.mount()
     (fs.mountpoint / "file").write_bytes(bytes(1 << 20))
-    workspace.rotational_drive(RotationalLayout(size, small_disk(size))).destroy()
+    workspace.rotational_drive(RotationalLayout(size, shrunk(size))).destroy()
 """
 MOMENTS = 20
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from loopdevs import LoopdevsError, RotationalDrive, RotationalLayout, Workspace
+from loopdevs import LoopdevsError, RotationalDrive, RotationalLayout, Workspace, shrunk
 from loopdevs.rotational.nbd import Command, Option, TransmissionFlag
-from loopdevs.rotational.testing import in_virtual_time, small_disk
+from loopdevs.rotational.virtual import in_virtual_time
 
 SIZE = 64 << 20
 DEADLINE_S = 30.0
@@ -27,7 +27,7 @@ CLIENT_FLAGS = struct.pack(">I", 3)
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[RotationalDrive]:
     with Workspace.create(tmp_path / "run") as workspace:
-        yield workspace.rotational_drive(RotationalLayout(SIZE, small_disk(SIZE), scale=0.1))
+        yield workspace.rotational_drive(RotationalLayout(SIZE, shrunk(SIZE), scale=0.1))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -211,4 +211,4 @@ def in_qemu(path: Path, commands: list[str]) -> str:
 def test_a_socket_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * 100)
     with Workspace.create(folder) as workspace, pytest.raises(LoopdevsError, match=r"path too long"):
-        workspace.rotational_drive(RotationalLayout(SIZE, small_disk(SIZE)))
+        workspace.rotational_drive(RotationalLayout(SIZE, shrunk(SIZE)))

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from loopdevs import LoopdevsError
-from loopdevs.rotational.layout import RotationalLayout
+from loopdevs.rotational.layout import RotationalLayout, shrunk
 from loopdevs.rotational.served import RECORD, ServedRequest, read_served, recorder
 from loopdevs.rotational.spindle import Spindle
-from loopdevs.rotational.testing import in_virtual_time, small_disk
+from loopdevs.rotational.virtual import in_virtual_time
 from reference.disks import SATA_7200_2011, Policy
 
 SIZE = 256 << 20
@@ -43,7 +43,7 @@ def submit_from_threads(spindle: Spindle, threads: int, each: int) -> None:
 @pytest.mark.parametrize("drive", list(Policy))
 @pytest.mark.parametrize("queue_depth", [1, 31])
 def test_given_the_same_arrivals_virtual_time_does_the_same(drive: Policy, queue_depth: int) -> None:
-    layout = RotationalLayout(SIZE, small_disk(SIZE), 0.05, Policy.FIFO, drive, queue_depth)
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 0.05, Policy.FIFO, drive, queue_depth)
     served: list[ServedRequest] = []
     submit_from_threads(Spindle(layout.make(), layout.scale, served.append), threads=6, each=25)
     assert len(served) == 150
@@ -54,7 +54,7 @@ def test_given_the_same_arrivals_virtual_time_does_the_same(drive: Policy, queue
 
 
 def test_one_at_a_time_and_nobody_is_told_before_his_time() -> None:
-    layout = RotationalLayout(SIZE, small_disk(SIZE), 0.05)
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 0.05)
     served: list[ServedRequest] = []
     submit_from_threads(Spindle(layout.make(), layout.scale, served.append), threads=4, each=25)
     assert all(s.arrival_ns <= s.begin_ns < s.end_ns <= s.told_ns for s in served)
@@ -62,7 +62,7 @@ def test_one_at_a_time_and_nobody_is_told_before_his_time() -> None:
 
 
 def test_scaled_time_takes_as_much_longer() -> None:
-    layout = RotationalLayout(SIZE, small_disk(SIZE), 4.0)
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 4.0)
     served: list[ServedRequest] = []
     begin = time.monotonic()
     Spindle(layout.make(), layout.scale, served.append).begin(SIZE // 2, 4096, write=False)()
@@ -71,7 +71,7 @@ def test_scaled_time_takes_as_much_longer() -> None:
 
 def test_in_a_hurry_all_is_done_at_once_until_time_is_kept_again() -> None:
     # Each would take seconds.
-    layout = RotationalLayout(SIZE, small_disk(SIZE), 1000.0)
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 1000.0)
     served: list[ServedRequest] = []
     spindle = Spindle(layout.make(), layout.scale, served.append)
     waits = [spindle.begin(n * 4096, 4096, write=False) for n in (1, 30_000, 7)]
@@ -117,5 +117,5 @@ def test_what_cannot_be_is_refused(fields: dict[str, object], line: str) -> None
 
 
 def test_a_layout_survives_being_handed_over() -> None:
-    layout = RotationalLayout(SIZE, small_disk(SIZE), 2.5, Policy.C_LOOK, Policy.FIFO, 7)
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 2.5, Policy.C_LOOK, Policy.FIFO, 7)
     assert RotationalLayout.from_json(layout.to_json()) == layout

@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What tests and benchmarks share: a disk in virtual time beside one in real time."""
+"""What a disk that ran in real time would have done in virtual time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.rotational.served import ServedRequest
-from reference.disks import SATA_7200_2011, RotationalConstants, Served
+from reference.disks import Served
 
-__all__ = ["in_virtual_time", "small_disk"]
-
-
-def small_disk(size_bytes: int) -> RotationalConstants:
-    """Return a disk of that size, whose seeks from end to end take as long as those of a large one."""
-    return replace(SATA_7200_2011, capacity=size_bytes)
+__all__ = ["in_virtual_time"]
 
 
 def in_virtual_time(layout: RotationalLayout, served: Sequence[ServedRequest]) -> list[Served]:
-    """Return what the disk does in virtual time when the same requests come at the same times."""
+    """Return what the disk does when the same requests come at the same times; that is what it did."""
     disk = layout.make()
     for request in sorted(served, key=lambda request: request.number):
         while (due := disk.due()) is not None and due <= request.arrival_ns:
