@@ -7,6 +7,7 @@ from loopdevs.bcache import Bcache, BcacheStats
 from loopdevs.bcache_layout import BcacheLayout
 from loopdevs.btrfs import BtrfsFilesystem
 from loopdevs.capability import fuse_skip_reasons, guest_skip_reasons, live_skip_reasons
+from loopdevs.cgroups import Limits
 from loopdevs.clean import clean
 from loopdevs.errors import DeviceTimeoutError, LoopdevsError, NotOursError
 from loopdevs.events import wait_for_block_device
@@ -17,6 +18,7 @@ from loopdevs.processes import process_start_time
 from loopdevs.rotational.device import RotationalDevice, RotationalDrive
 from loopdevs.rotational.layout import RotationalLayout, shrunk
 from loopdevs.rotational.served import ServedRequest
+from loopdevs.throttle import Throttle
 from loopdevs.undo import CleanReport
 from loopdevs.workspace import Workspace
 
@@ -31,6 +33,7 @@ __all__ = [
     "DeviceTimeoutError",
     "Error",
     "Flakey",
+    "Limits",
     "Linear",
     "LogWrites",
     "LoopdevsError",
@@ -41,6 +44,7 @@ __all__ = [
     "RotationalLayout",
     "Segment",
     "ServedRequest",
+    "Throttle",
     "Workspace",
     "clean",
     "fuse_skip_reasons",

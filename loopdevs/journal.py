@@ -21,6 +21,7 @@ from loopdevs.records import from_json
 __all__ = [
     "JOURNAL_FILE",
     "BcacheEntry",
+    "CgroupEntry",
     "DeviceEntry",
     "DirectoryEntry",
     "DriveEntry",
@@ -115,6 +116,13 @@ class ProcessEntry:
 
 
 @dataclass(frozen=True)
+class CgroupEntry:
+    """The control group called `name`, which throttles devices of ours."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class ServerEntry:
     """The process `pid`, begun `start_time` ticks after boot, that is the disk with the folder `name`.
 
@@ -137,6 +145,7 @@ Entry = (
     | TracingEntry
     | ProcessEntry
     | ServerEntry
+    | CgroupEntry
 )
 
 _KINDS: dict[str, type[Entry]] = {
@@ -151,6 +160,7 @@ _KINDS: dict[str, type[Entry]] = {
     "tracing-instance": TracingEntry,
     "process": ProcessEntry,
     "server": ServerEntry,
+    "cgroup": CgroupEntry,
 }
 _KIND_OF = {entry_type: kind for kind, entry_type in _KINDS.items()}
 

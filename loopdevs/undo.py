@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from loopdevs.bcache_control import release
+from loopdevs.cgroups import lift, remove_group
 from loopdevs.control import forget_device, where_mounted
 from loopdevs.deadline import Deadline
 from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.journal import (
     BcacheEntry,
+    CgroupEntry,
     DirectoryEntry,
     DriveEntry,
     Entry,
@@ -105,8 +108,11 @@ def _wake(entries: Sequence[Entry], scene: Scene) -> CleanReport:
 
 
 def _hurry(entries: Sequence[Entry], scene: Scene, deadline: Deadline) -> None:
-    """Have disks answer at once: unmounting writes out what there is, which takes minutes at their pace."""
+    """Have devices answer at once: unmounting writes out what there is, which takes minutes at their pace."""
     for entry in entries:
+        if isinstance(entry, CgroupEntry):
+            with suppress(NotOursError):
+                lift(entry.name, scene.marker.token)
         if isinstance(entry, ServerEntry) and _of_this_run(entry, scene):
             hurry_or_kill(entry, private_path(scene.directory, entry.name), deadline)
 
@@ -127,6 +133,9 @@ def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
         case MapperEntry():
             removed = remove_mapped(entry.name, scene.marker.token, deadline)
             done = [f"removed mapped device {entry.name}"] if removed else []
+        case CgroupEntry():
+            removed = remove_group(entry.name, scene.marker.token, deadline)
+            done = [f"removed control group {entry.name}"] if removed else []
         case DriveEntry():
             done = _undo_drive(entry, scene, deadline)
         case LoopEntry():

@@ -13,6 +13,7 @@ from typing import IO, Self
 from loopdevs.bcache import Bcache
 from loopdevs.bcache_layout import BcacheLayout
 from loopdevs.btrfs import BtrfsFilesystem
+from loopdevs.cgroups import Limits, group_name
 from loopdevs.deadline import Deadline
 from loopdevs.devices import make_device
 from loopdevs.directories import absolute, occupy, vacate
@@ -39,6 +40,7 @@ from loopdevs.rotational.device import RotationalDevice, RotationalDrive
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.space import check_space
 from loopdevs.superblocks import discard, wipe
+from loopdevs.throttle import Throttle
 from loopdevs.tracing import MOUNT_NAME, instance_name, make_instance, mount_source
 from loopdevs.undo import CleanReport
 
@@ -140,6 +142,13 @@ class Workspace:
         disk = RotationalDrive(self._ledger, f"{ROTATIONAL}{self._next()}", layout)
         self._disks.append(disk)
         return disk
+
+    def throttle(self, devices: Sequence[Path], limits: Limits) -> Throttle:
+        """Make a group of processes that are held to limits on devices of this workspace.
+
+        LoopdevsError as in `btrfs`, and where the kernel throttles no I/O.
+        """
+        return Throttle(self._ledger, group_name(self._ledger.marker.token, self._next()), devices, limits)
 
     def path(self, name: str) -> Path:
         """Return the path of a private file or folder, removed at the end; the same name, the same path."""

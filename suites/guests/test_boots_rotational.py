@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from harness.bundle import Bundle
 from harness.capture.program import compile_all
 from harness.cases import find_case
+from harness.guest.agreed import GUEST_WORK
 from harness.guest.session import GuestSession
 from harness.verdicts import Verdict
 from loopdevs import RotationalDrive, RotationalLayout, Workspace, shrunk
@@ -64,6 +66,17 @@ def test_its_requests_are_served_as_in_virtual_time(
 def test_its_kernel_takes_them_for_rotational(session: GuestSession) -> None:
     command = ["cat", "/sys/block/vda/queue/rotational"]
     assert session.guest().call("run", 60, command=command, timeout_s=50)["output"].split() == ["1"]
+
+
+def test_throttling_by_version_2_of_control_groups(session: GuestSession) -> None:
+    """On the host it may be version 1 that throttles: both are held to the same tests."""
+    enable = "mount -t cgroup2 none /sys/fs/cgroup && echo +io > /sys/fs/cgroup/cgroup.subtree_control"
+    environment = f"IODIFF_FORCE_LIVE=1 HYPOTHESIS_STORAGE_DIRECTORY={GUEST_WORK}/hypothesis"
+    tests = f"{sys.executable} -m pytest -q --basetemp={GUEST_WORK}/tests loopdevs/test_live_throttle.py"
+    command = ["sh", "-c", f"{enable} && env {environment} {tests}"]
+    done = session.guest().call("run", 320, command=command, timeout_s=300)
+    assert done["code"] == 0, done["output"]
+    assert "4 passed" in done["output"]
 
 
 def test_a_case_passes_on_them(session: GuestSession, disks: list[RotationalDrive], tmp_path: Path) -> None:
