@@ -23,6 +23,8 @@ from loopdevs.rotational.served import recorder
 from loopdevs.rotational.spindle import Spindle
 from loopdevs.rotational.store import Store
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Serve the disk that the arguments describe, in the folder that is the working directory."""
