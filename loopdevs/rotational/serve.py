@@ -34,7 +34,7 @@ def main() -> None:
     # libfuse leaves the working directory.
     folder = Path.cwd()
     layout = RotationalLayout.from_json(json.loads(told))
-    spindle = Spindle(layout.make(), layout.scale, recorder(folder / SERVED))
+    spindle = Spindle(layout.make, layout.scale, recorder(folder / SERVED))
     threading.Thread(target=_end_with_owner, daemon=True).start()
     threading.Thread(target=_obey, args=(spindle, folder), daemon=True).start()
     store = Store(folder / IMAGE)

@@ -25,11 +25,14 @@ class _Waiting(NamedTuple):
 
 
 class Spindle:
-    """A disk in real time, switched on when this is made."""
+    """A disk in real time, switched on when this is made, and again after a hurry."""
 
-    def __init__(self, disk: RotationalDisk, scale: float, note: Callable[[ServedRequest], None]) -> None:
+    def __init__(
+        self, make: Callable[[], RotationalDisk], scale: float, note: Callable[[ServedRequest], None]
+    ) -> None:
         """`scale` seconds pass in one of the disk's; `note` is called for each request that is done."""
-        self._disk = disk
+        self._make = make
+        self._disk = make()
         self._note = note
         self._clock = DiskClock(scale)
         self._changed = threading.Condition()
@@ -67,9 +70,8 @@ class Spindle:
         """Let all that waits and all that comes be done at once, without the disk, until `keep_time`."""
         with self._changed:
             self._hurried = True
-            while self._disk.due() is not None:
-                self._disk.complete()
-            self._disk.trace.clear()
+            # What it had begun ends in what is the future now: it is switched off, and on again.
+            self._disk = self._make()
             for waiting in self._waiting.values():
                 waiting.done()
             self._waiting.clear()

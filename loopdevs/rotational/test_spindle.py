@@ -45,7 +45,7 @@ def submit_from_threads(spindle: Spindle, threads: int, each: int) -> None:
 def test_given_the_same_arrivals_virtual_time_does_the_same(drive: Policy, queue_depth: int) -> None:
     layout = RotationalLayout(SIZE, shrunk(SIZE), 0.05, Policy.FIFO, drive, queue_depth)
     served: list[ServedRequest] = []
-    submit_from_threads(Spindle(layout.make(), layout.scale, served.append), threads=6, each=25)
+    submit_from_threads(Spindle(layout.make, layout.scale, served.append), threads=6, each=25)
     assert len(served) == 150
     virtual = in_virtual_time(layout, served)
     assert [(v.tag, v.started_ns, v.ended_ns) for v in virtual] == [
@@ -56,7 +56,7 @@ def test_given_the_same_arrivals_virtual_time_does_the_same(drive: Policy, queue
 def test_one_at_a_time_and_nobody_is_told_before_his_time() -> None:
     layout = RotationalLayout(SIZE, shrunk(SIZE), 0.05)
     served: list[ServedRequest] = []
-    submit_from_threads(Spindle(layout.make(), layout.scale, served.append), threads=4, each=25)
+    submit_from_threads(Spindle(layout.make, layout.scale, served.append), threads=4, each=25)
     assert all(s.arrival_ns <= s.begin_ns < s.end_ns <= s.told_ns for s in served)
     assert all(a.end_ns <= b.begin_ns for a, b in pairwise(served))
 
@@ -65,7 +65,7 @@ def test_scaled_time_takes_as_much_longer() -> None:
     layout = RotationalLayout(SIZE, shrunk(SIZE), 4.0)
     served: list[ServedRequest] = []
     begin = time.monotonic()
-    Spindle(layout.make(), layout.scale, served.append).begin(SIZE // 2, 4096, write=False)()
+    Spindle(layout.make, layout.scale, served.append).begin(SIZE // 2, 4096, write=False)()
     assert time.monotonic() - begin >= 4.0 * (served[0].end_ns - served[0].begin_ns) / 1e9
 
 
@@ -73,7 +73,7 @@ def test_in_a_hurry_all_is_done_at_once_until_time_is_kept_again() -> None:
     # Each would take seconds.
     layout = RotationalLayout(SIZE, shrunk(SIZE), 1000.0)
     served: list[ServedRequest] = []
-    spindle = Spindle(layout.make(), layout.scale, served.append)
+    spindle = Spindle(layout.make, layout.scale, served.append)
     waits = [spindle.begin(n * 4096, 4096, write=False) for n in (1, 30_000, 7)]
     spindle.hurry()
     for wait in waits:
@@ -86,6 +86,24 @@ def test_in_a_hurry_all_is_done_at_once_until_time_is_kept_again() -> None:
     spindle.hurry()
     assert told.wait(DEADLINE_S)
     assert served == []
+
+
+def test_after_a_hurry_the_disk_is_as_just_switched_on() -> None:
+    layout = RotationalLayout(SIZE, shrunk(SIZE), 0.05)
+    served: list[ServedRequest] = []
+    spindle = Spindle(layout.make, layout.scale, served.append)
+    submit_from_threads(spindle, threads=2, each=10)
+    for byte in range(0, SIZE, SIZE // 64):
+        spindle.submit(byte, 4096, write=False, done=lambda: None)
+    spindle.hurry()
+    before = len(served)
+    spindle.keep_time()
+    submit_from_threads(spindle, threads=2, each=10)
+    after = served[before:]
+    assert len(after) == 20
+    assert [(v.tag, v.started_ns, v.ended_ns) for v in in_virtual_time(layout, after)] == [
+        (s.number, s.begin_ns, s.end_ns) for s in after
+    ]
 
 
 def test_what_was_served_is_read_as_it_was_written(tmp_path: Path) -> None:
