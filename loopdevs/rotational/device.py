@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loopdevs.errors import LoopdevsError
 from loopdevs.journal import Entry, FileEntry, LoopEntry, MountEntry
 from loopdevs.ledger import Ledger
 from loopdevs.loop import BackingFile, attach, mark_rotational
+from loopdevs.rotational.copying import copy_data
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.rotational.names import IMAGE, POINT, SERVED, SOCKET
 from loopdevs.rotational.served import ServedRequest, read_served
@@ -44,6 +47,20 @@ class _Disk:
     def served(self) -> list[ServedRequest]:
         """Return the requests that it has done by now, in that order; times in the disk's ns."""
         return read_served(self._folder / SERVED)
+
+    def load(self, image: Path) -> None:
+        """Put on it what is in a file, sparse or not; only before anything else is done with the disk.
+
+        LoopdevsError when the file is larger than the disk, or cannot be copied.
+        """
+        if (size := image.stat().st_size) > self.layout.size_bytes:
+            raise LoopdevsError(
+                f"{image} has {size} bytes, the disk {self.layout.size_bytes}: make it larger"
+            )
+        try:
+            copy_data(image, self._folder / IMAGE)
+        except OSError as error:
+            raise LoopdevsError(f"{image} cannot be put on the disk: {error.strerror}") from None
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -99,6 +116,15 @@ class RotationalDevice(_Disk):
         self._ledger.record(LoopEntry(f"{self._name}/{POINT}", backing.device, backing.inode))
         self.device = attach(backing)
         mark_rotational(self.device)
+
+    def load(self, image: Path) -> None:
+        """See the base; what the kernel has read of the blank disk (for udev) is dropped."""
+        super().load(image)
+        descriptor = os.open(self.device, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 class RotationalDrive(_Disk):

@@ -134,6 +134,16 @@ def test_what_is_done_at_once_is_not_timed_and_stays(workspace: Workspace) -> No
         assert disk.device.read_bytes()[: len(data)] == data
 
 
+def test_an_image_put_on_it_is_read(workspace: Workspace) -> None:
+    disk = workspace.rotational_device(LAYOUT)
+    assert disk.device.read_bytes()[:4096] == bytes(4096)
+    image = workspace.path("some.img")
+    image.write_bytes(os.urandom(1 << 20))
+    disk.load(image)
+    with disk.device.open("rb") as device:
+        assert device.read(1 << 20) == image.read_bytes()
+
+
 def write(device: Path, data: bytes) -> None:
     with device.open("r+b") as file:
         file.write(data)

@@ -121,6 +121,26 @@ def test_what_was_written_is_read_until_it_is_discarded(client: Client, drive: R
     ]
 
 
+def test_an_image_put_on_it_is_read(drive: RotationalDrive, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    data = os.urandom(8192)
+    with image.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(data)
+        file.truncate(SIZE // 2)
+    drive.load(image)
+    with Client(drive.socket) as client:
+        client.option(Option.GO, bytes(6))
+        client.ask(Command.READ, (1 << 20) - 4096, 16384)
+        assert client.answer(16384) == (1, 0, bytes(4096) + data + bytes(4096))
+        client.ask(Command.READ, SIZE - 4096, 4096)
+        assert client.answer(4096) == (2, 0, bytes(4096))
+    os.truncate(image, SIZE + 1)
+    with pytest.raises(LoopdevsError, match=f"has {SIZE + 1} bytes, the disk {SIZE}: make it larger"):
+        drive.load(image)
+    image.unlink()
+
+
 def test_answers_come_in_the_order_of_the_disk(client: Client, drive: RotationalDrive) -> None:
     places = [SIZE // 4096 * n // 16 * 4096 for n in (1, 15, 2, 14, 3, 13, 4)]
     for place in places:
