@@ -35,7 +35,9 @@ def test_examples(module: str) -> None:
 
 @given(reads=READS, segments=st.integers(0, 3), read_ahead=st.sampled_from((0, 5, 12)))
 @settings(max_examples=600, deadline=None, database=None)
-@example(reads=[(0, 0, 4)] + [(900, -4, 4)] * 12, segments=1, read_ahead=12)
+# In order, faster than the disk, and so slowly that it stops and begins again.
+@example(reads=[(0, 0, 4)] + [(0, -4, 4)] * 12, segments=1, read_ahead=12)
+@example(reads=[(0, 0, 4), (3000, -4, 4), (3000, -4, 4), (0, -4, 4), (0, -4, 4)], segments=1, read_ahead=12)
 def test_what_a_read_takes_is_what_the_naive_disk_says(
     reads: list[tuple[int, int, int]], segments: int, read_ahead: int
 ) -> None:
