@@ -40,27 +40,36 @@ RAID1 = ChunkMap(Profile.RAID1, 7, chunk_bytes=7 << 18, data_bytes=1 << 30)
 
 
 class EvenDisk:
-    """A disk on which each read takes as long as any other, one at a time, first come first served."""
+    """A disk on which reads take the same time, one after the other; first come first served, or last."""
 
-    def __init__(self, each_ns: int) -> None:
+    def __init__(self, each_ns: int, newest_first: bool = False) -> None:
         self.each_ns = each_ns
+        self.newest_first = newest_first
         self.queue_depth = 1
-        self.coming: list[Served] = []
+        self.waiting: list[Served] = []
+        self.active: Served | None = None
         self.trace: list[Served] = []
-        self.free_ns = 0
+        self.submitted = 0
 
     def submit(self, now_ns: int, byte: int, nbytes: int, tag: int) -> None:
-        start = max(now_ns, self.free_ns)
-        self.free_ns = start + self.each_ns
-        number = len(self.coming) + len(self.trace)
-        self.coming.append(Served(number, tag, byte, nbytes, now_ns, start, self.free_ns, Way.MEDIA))
+        self.waiting.append(Served(self.submitted, tag, byte, nbytes, now_ns, 0, 0, Way.MEDIA))
+        self.submitted += 1
+        self.go_on(now_ns)
 
     def due(self) -> int | None:
-        return self.coming[0].ended_ns if self.coming else None
+        return self.active.ended_ns if self.active else None
 
     def complete(self) -> Served:
-        self.trace.append(self.coming.pop(0))
+        assert self.active is not None
+        self.trace.append(self.active)
+        self.active = None
+        self.go_on(self.trace[-1].ended_ns)
         return self.trace[-1]
+
+    def go_on(self, now_ns: int) -> None:
+        if self.active is None and self.waiting:
+            served = self.waiting.pop(-1 if self.newest_first else 0)
+            self.active = served._replace(started_ns=now_ns, ended_ns=now_ns + self.each_ns)
 
 
 def even(count: int, each_ns: int) -> dict[int, Disk]:
@@ -73,6 +82,11 @@ def rotational(count: int) -> dict[int, Disk]:
 
 def solid_state(count: int) -> dict[int, Disk]:
     return {devid: SolidStateDisk(SATA_SSD_2011) for devid in range(1, count + 1)}
+
+
+def as_slow_as_the_wait(count: int) -> dict[int, Disk]:
+    """So that reads are done just when the wait of 5.10 looks."""
+    return even(count, WAIT_NS // 2)
 
 
 def tree(leaves: int, chunks: ChunkMap = RAID1, aged: float = 0.5) -> SyntheticTree:
@@ -126,6 +140,16 @@ def test_one_disk_reads_ahead_as_fast_as_it_reads(behaviour: Behaviour) -> None:
     assert read_ahead(source, even(1, 1000), behaviour, cpu_ns=5000).finished_ns == (
         1000 + 5000 + 1000 + 20 * 5000,
     )
+
+
+@BOTH
+def test_a_disk_turns_to_the_next_before_the_processor_asks_for_more(behaviour: Behaviour) -> None:
+    # A root, three nodes, leaves. When the second node is read, the processor is done with the first.
+    source = SyntheticTree(TreeShape(9, fanout=3, aged=0), ChunkMap())
+    disk = EvenDisk(1000, newest_first=True)
+    read_ahead(source, {1: disk}, behaviour, cpu_ns=1000)
+    levels = [source.node(one.tag).level for one in disk.trace]
+    assert levels[:4] == [2, 1, 1, 1]
 
 
 @BOTH
@@ -196,7 +220,7 @@ def test_each_block_of_the_range_is_read_once_from_one_of_its_places(
     assert not timed.engine.fs_info.live_controls()
 
 
-@pytest.mark.parametrize("disks", DISKS)
+@pytest.mark.parametrize("disks", [*DISKS, as_slow_as_the_wait])
 @pytest.mark.parametrize("cpu_ns", [0, 20_000, 500_000])
 @BOTH
 def test_the_same_follows_from_completions_alone(
@@ -253,21 +277,21 @@ def test_the_same_again_is_the_same_again(behaviour: Behaviour) -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "asked_ns"), [(Behaviour.seed_2011, 5 * WAIT_NS), (Behaviour.linux_5_10, 3 * WAIT_NS)]
+    ("behaviour", "asked_ns"), [(Behaviour.seed_2011, 3 * WAIT_NS), (Behaviour.linux_5_10, 2 * WAIT_NS)]
 )
 def test_a_wait_of_5_10_looks_after_a_disk_that_stands_still(behaviour: Behaviour, asked_ns: int) -> None:
-    """One disk, two trees: root 5 is done after 2.5 waits, but its leaves are not asked for (see the engine).
+    """One disk, two trees: root 5 is done after 1.5 waits, but its leaves are not asked for (see the engine).
 
-    The seed asks for them when root 9 was read as well, after 5; 5.10 when its wait looks, after 3.
+    The seed asks for them when root 9 was read as well, after 3; 5.10 when its wait looks, after 2.
     """
     source = Blocks([(1,)], 16)
     roots = [source.grow(2, 2, [2, 3, 5]), source.grow(2, 2, [11, 12, 9])]
-    timed = TimedReadahead(source, even(1, 5 * WAIT_NS // 2), behaviour, cpu_ns=0)
+    timed = TimedReadahead(source, even(1, 3 * WAIT_NS // 2), behaviour, cpu_ns=0)
     for root in roots:
         timed.add(root)
     (trace,) = timed.run().traces.values()
     submitted = {one.tag // source.nodesize: one.submitted_ns for one in trace}
-    assert submitted == {5: 0, 9: 0, 2: asked_ns, 3: asked_ns, 11: 5 * WAIT_NS, 12: 5 * WAIT_NS}
+    assert submitted == {5: 0, 9: 0, 2: asked_ns, 3: asked_ns, 11: 3 * WAIT_NS, 12: 3 * WAIT_NS}
 
 
 @BOTH
@@ -330,6 +354,18 @@ def test_walks_of_two_trees_run_side_by_side() -> None:
     # The disk never rests: while one walk's processor is busy the other's block is read.
     nodes = forest.trees[0].nodes
     assert timed.run().finished_ns == (2 * nodes * 1000 - 1000 + 30, 2 * nodes * 1000 + 30)
+
+
+def test_a_disk_turns_to_the_next_before_a_walk_asks_for_more() -> None:
+    forest = Forest([TreeShape(9, fanout=3, aged=0, seed=seed) for seed in (1, 2, 3)], ChunkMap())
+    disk = EvenDisk(1000, newest_first=True)
+    timed = TimedWalks(forest, {1: disk}, cpu_ns=1000)
+    roots = [one.root.bytenr for one in forest.trees]
+    for one in forest.trees:
+        timed.add(one.root)
+    timed.run()
+    # When the third root is read, the first walk is done with its own and asks for its next block.
+    assert [one.tag for one in disk.trace[:3]] == [roots[0], roots[2], roots[1]]
 
 
 def test_a_walk_needs_a_chunk() -> None:
