@@ -21,23 +21,21 @@ from reference.readahead.timed import Outcome, TimedReadahead, TimedWalks
 __all__ = ["main"]
 
 SPREAD = ((Profile.RAID1, 7), (Profile.SINGLE, 7), (Profile.RAID10, 6))
-AGED = (0.0, 0.5, 0.9)
+AGED = (0.5, 0.0)
 SCHEDULING = {
-    "none, none, 1": (Policy.FIFO, Policy.FIFO, 1),
-    "c-look, none, 1": (Policy.C_LOOK, Policy.FIFO, 1),
     "c-look, shortest, 31": (Policy.C_LOOK, Policy.SHORTEST, 31),
+    "c-look, fifo, 1": (Policy.C_LOOK, Policy.FIFO, 1),
+    "fifo, fifo, 1": (Policy.FIFO, Policy.FIFO, 1),
 }
 """Order of the host, order of the disk, depth of its queue."""
-CHUNK_BYTES = 6 * 7 * (64 << 10)
-"""A hundredth of the 256 MiB of metadata chunks, for trees are small here, and are to have many chunks."""
-NODESIZE, FANOUT = 4096, 80
-"""What mkfs.btrfs made in 2011, and two thirds of the 121 children that a node of it can have."""
+CHUNK_BYTES = 21 << 20
+"""A twelfth of what metadata chunks have, so that a small tree has many, and each disk its share."""
 
 
 def main() -> None:
     """Simulate, and print a table."""
     options = arguments(
-        "Simulate a walk and a readahead on disks of 2011.", leaves=(5000, "leaves of the tree")
+        "Simulate a walk and a readahead on disks of 2011.", leaves=(10_000, "leaves of the tree, of 16 KiB")
     )
     deadline = time.monotonic() + options.deadline
     show_machine()
@@ -53,8 +51,8 @@ def main() -> None:
 
 
 def _row(profile: Profile, count: int, aged: float, scheduling: str, leaves: int) -> str:
-    chunks = ChunkMap(profile, count, nodesize=NODESIZE, chunk_bytes=CHUNK_BYTES)
-    tree = SyntheticTree(TreeShape(leaves, fanout=FANOUT, aged=aged), chunks)
+    chunks = ChunkMap(profile, count, chunk_bytes=CHUNK_BYTES)
+    tree = SyntheticTree(TreeShape(leaves, aged=aged), chunks)
     walks = TimedWalks(tree, _disks(count, scheduling))
     walks.add(tree.root)
     walked = walks.run().seconds
