@@ -17,7 +17,7 @@ LIBFUSE = {"FUSE_LIBRARY_NAME": "fuse3"}
 def fuse_missing() -> str:
     """Return why no disk can be mounted through FUSE here, with what to do; nothing when it can be."""
     if not find_library(LIBFUSE["FUSE_LIBRARY_NAME"]):
-        return "libfuse 3 is not installed: install libfuse3-3 (Debian), fuse3-libs (Fedora) or fuse3"
+        return "libfuse 3 is not installed: install the package fuse3"
     try:
         os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
