@@ -15,6 +15,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from loopdevs.rotational.clock import go_before_others
 from loopdevs.rotational.hurry import HURRY, KEEP_TIME
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.rotational.libfuse import fuse_missing
@@ -31,6 +32,7 @@ def main() -> None:
     front, source, told = sys.argv[1:]
     # Before there are threads, so that none of them takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [HURRY, KEEP_TIME])
+    go_before_others()
     # libfuse leaves the working directory.
     folder = Path.cwd()
     layout = RotationalLayout.from_json(json.loads(told))
