@@ -44,8 +44,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         given = [value for value in self._values().values() if value is not None]
-        if not given or min(given) < 1:
-            raise LoopdevsError("a throttle needs at least one limit, each of 1 or more a second")
+        # Version 2 takes no 1 (`tg_set_limit`, block/blk-throttle.c).
+        if not given or min(given) < 2:
+            raise LoopdevsError("a throttle needs at least one limit, each of 2 or more a second")
 
     def keys(self) -> dict[str, int]:
         """Return those that are given, under the keys of io.max."""

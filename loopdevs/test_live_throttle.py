@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with Workspace.create(tmp_path / "run") as workspace:
         try:
-            workspace.throttle([workspace.loop_device(SIZE)], Limits(read_iops=1)).destroy()
+            workspace.throttle([workspace.loop_device(SIZE)], Limits(read_iops=2)).destroy()
         except LoopdevsError as error:
             pytest.skip(f"live: {error}")
         yield workspace
@@ -54,16 +54,16 @@ def test_who_is_in_it_is_held_to_the_limit_and_nobody_else(workspace: Workspace)
         assert seconds_for(slow, 100) < 1.0
 
 
-def test_a_limit_of_zero_or_none_at_all_is_refused() -> None:
-    with pytest.raises(LoopdevsError, match="at least one limit, each of 1 or more"):
+def test_a_limit_that_is_too_low_or_none_at_all_is_refused() -> None:
+    with pytest.raises(LoopdevsError, match="at least one limit, each of 2 or more"):
         Limits()
-    with pytest.raises(LoopdevsError, match="at least one limit, each of 1 or more"):
-        Limits(read_iops=0)
+    with pytest.raises(LoopdevsError, match="at least one limit, each of 2 or more"):
+        Limits(read_iops=1)
 
 
 def test_a_device_of_others_is_left_alone(workspace: Workspace) -> None:
     with pytest.raises(NotOursError, match="was not made by this run"):
-        workspace.throttle([Path("/dev/loop0-of-somebody")], Limits(read_iops=1))
+        workspace.throttle([Path("/dev/loop0-of-somebody")], Limits(read_iops=2))
 
 
 OWNER = """
@@ -72,7 +72,7 @@ from pathlib import Path
 from loopdevs import *
 workspace = Workspace.create(Path(sys.argv[1]))
 device = workspace.loop_device(1 << 26)
-throttle = workspace.throttle([device], Limits(read_iops=1))
+throttle = workspace.throttle([device], Limits(read_iops=2))
 reader = workspace.start(["dd", f"if={device}", "of=/dev/null", "bs=4k", "iflag=direct"])
 throttle.add(reader.pid)
 print("ready", flush=True)

@@ -33,7 +33,7 @@ class Throttle:
             ledger.record(self._entry)
             self._group = make_group(name)
             for device in devices:
-                self._group.limit(device, limits)
+                self._limit(device)
 
     def add(self, pid: int) -> None:
         """Hold a process, and those that it starts, to the limits; LoopdevsError when that cannot be."""
@@ -63,6 +63,12 @@ class Throttle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.destroy()
+
+    def _limit(self, device: Path) -> None:
+        try:
+            self._group.limit(device, self.limits)
+        except OSError as error:
+            raise LoopdevsError(f"{device} cannot be throttled: {error.strerror}") from None
 
     def _where_we_are(self) -> Group:
         """Return the group of this process in the same hierarchy (cgroups(7), /proc/PID/cgroup)."""
