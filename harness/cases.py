@@ -6,13 +6,11 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from harness.bundle import BundleWriter
     from harness.fio import FioJob, FioResult
     from loopdevs import BtrfsLayout
 
@@ -28,10 +26,6 @@ class Experiment(Protocol):
     """Seed of this run of the case."""
     rng: random.Random
     """Random numbers of the case, seeded from `seed` and the case's name."""
-
-    @property
-    def bundle(self) -> BundleWriter:
-        """The bundle that is being written, for files of the case's own."""
 
     def fio(self, job: FioJob) -> FioResult:
         """Run a fio job in `mount`; job file, JSON and taskstats go into the bundle."""
@@ -51,9 +45,6 @@ class Experiment(Protocol):
     def remount(self, options: Sequence[str] = ()) -> None:
         """Unmount and mount again, with other options if given; the capture goes on."""
 
-    def offline(self) -> AbstractContextManager[Sequence[Path]]:
-        """Unmount, give the devices, and mount again at the end."""
-
 
 @dataclass(frozen=True)
 class Case:
@@ -71,8 +62,6 @@ class Case:
     """The workload."""
     deadline_s: float = 120.0
     """After this long the case is given up as lost infrastructure, s."""
-    captured: bool = True
-    """Whether what the extent-io-trees do is recorded."""
 
     @property
     def suite(self) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.bundle import Bundle
-from harness.capture.nothing import NOTHING
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
@@ -32,7 +31,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
     manifest = bundle.manifest
     capture = manifest["capture"]
     reasons = list(_reasons(bundle))
-    checks = [] if capture["method"] == NOTHING else [_capture_check(bundle)]
+    checks = [_capture_check(bundle)]
     judgement: Judgement | None = None
     if bundle.has("events.npz") and not capture["lost"]:
         try:

@@ -7,8 +7,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ class LiveExperiment:
         self._workspace = workspace
         self._filesystem = filesystem
         self._capture = capture
-        self.bundle = writer
+        self._writer = writer
         self._log = log
         self.verifications = 0
         """Steps so far that verified data."""
@@ -55,7 +54,7 @@ class LiveExperiment:
 
     def fio(self, job: FioJob) -> FioResult:
         """See `Experiment.fio`."""
-        output = self.bundle.file(f"fio/{len(self.taskstats):02}-{job.name}.json")
+        output = self._writer.file(f"fio/{len(self.taskstats):02}-{job.name}.json")
         pids: list[int] = []
 
         def on_start(pid: int) -> None:
@@ -102,20 +101,7 @@ class LiveExperiment:
 
     def remount(self, options: Sequence[str] = ()) -> None:
         """See `Experiment.remount`."""
-        self._umount()
-        self._mount(options)
-
-    @contextmanager
-    def offline(self) -> Iterator[Sequence[Path]]:
-        """See `Experiment.offline`."""
-        self._umount()
-        yield self._filesystem.devices
-        self._mount()
-
-    def _umount(self) -> None:
         self._logged("umount", {}, self._filesystem.umount)
-
-    def _mount(self, options: Sequence[str] = ()) -> None:
         self._logged(
             "mount", {"options": list(options)}, lambda: self._filesystem.mount(tuple(options) or None)
         )

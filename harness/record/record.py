@@ -21,7 +21,6 @@ from harness.bundle import Bundle, BundleWriter
 from harness.capture import Capture, Recording
 from harness.capture.checkpoints import save_checkpoints
 from harness.capture.choice import CaptureFactory
-from harness.capture.nothing import prepared_nothing
 from harness.cases import Case
 from harness.errors import InfrastructureError, UserError
 from harness.fileops import DataMismatchError
@@ -109,7 +108,7 @@ def _record(
         # All of them, as a drive that this case does not need may hold what another one wrote.
         drives = [workspace.drive(serial) for serial in plan.drives]
         with (
-            (prepare_capture if case.captured else prepared_nothing)() as start_capture,
+            prepare_capture() as start_capture,
             workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem,
         ):
             experiment = _experiment(
@@ -124,7 +123,7 @@ def _record(
     writer.add_json("devices.json", evidence.counters)
     writer.add_text("dmesg.txt", "".join(line + "\n" for line in lines))
     recording = evidence.recording
-    if recording is not None and case.captured:
+    if recording is not None:
         writer.add_table("events.npz", recording.events)
         save_checkpoints(writer, recording.checkpoints)
     facts = _facts(plan, evidence)

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.bundle import BundleWriter
 from harness.cases import Case
 from harness.fio import FioResult
 from harness.fiojob import FioJob
@@ -62,17 +60,6 @@ class RecordingExperiment:
     def remount(self, options: Sequence[str] = ()) -> None:
         """See `Experiment.remount`."""
         self.asked.append(f"remount {options}")
-
-    @property
-    def bundle(self) -> BundleWriter:
-        """None here: these cases have no files of their own."""
-        raise AssertionError("a case of this suite has nothing to put into the bundle")
-
-    @contextmanager
-    def offline(self) -> Iterator[Sequence[Path]]:
-        """See `Experiment.offline`."""
-        self.asked.append("offline")
-        yield ()
 
 
 class FileExperiment(RecordingExperiment):
