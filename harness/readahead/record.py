@@ -84,6 +84,8 @@ class Kind(IntEnum):
     """It returns."""
     PUT = 22
     """reada_extent_put() entered: logical."""
+    START = 23
+    """reada_start_machine() entered."""
 
 
 COLUMNS: Mapping[str, type[np.integer[Any]]] = {
