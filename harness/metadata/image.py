@@ -42,7 +42,7 @@ class Image:
         """Return `length` bytes from `physical` on; OSError(EIO) if the image ends before."""
         data = os.pread(self.fd, length, physical)
         if len(data) != length:
-            raise OSError(EIO, f"{self.path} ends at {physical + len(data)} bytes")
+            raise OSError(EIO, f"it ends at {physical + len(data)} bytes")
         return data
 
     def _superblock(self) -> Superblock:

@@ -112,7 +112,7 @@ class Chunk:
             raise FormatError(f"chunk {self.start}: {problem}")
 
     def _problem(self, sectorsize: int) -> str | None:
-        known = BlockGroupFlag.TYPE_MASK | BlockGroupFlag.PROFILE_MASK
+        unknown = int(self.type) & ~int(BlockGroupFlag.TYPE_MASK | BlockGroupFlag.PROFILE_MASK)
         stripes, profile = len(self.stripes), self.profile
         fewest = max(self.copies, self.parities + 1)
         raid10 = profile == BlockGroupFlag.RAID10
@@ -122,7 +122,7 @@ class Chunk:
             or self.length % sectorsize,
             "it ends behind the last address": self.end >= 1 << 64,
             f"its stripes are of {self.stripe_len} bytes": self.stripe_len != BTRFS_STRIPE_LEN,
-            f"its type has bits that are not known, {int(self.type & ~known):#x}": self.type & ~known,
+            f"its type has bits that are not known, {unknown:#x}": unknown,
             f"it has several profiles, {int(profile):#x}": profile & (profile - 1),
             "its type says neither data nor metadata": not self.type & BlockGroupFlag.TYPE_MASK,
             f"its profile is not for {stripes} stripes": stripes < fewest
