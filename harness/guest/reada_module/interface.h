@@ -7,36 +7,31 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+/* What a record tells of; harness/readahead/record.py says which fields go with it. */
 enum iodiff_kind {
-	IODIFF_ADD = 1,		/* btrfs_reada_add; logical: root, start: number of the request */
+	IODIFF_ADD = 1,
 	IODIFF_ADD_RETURN,
 	IODIFF_WAIT,
 	IODIFF_WAIT_RETURN,
 	IODIFF_DETACH,
-	IODIFF_DEV,		/* reada_start_machine_dev; fields of the device */
+	IODIFF_DEV,
 	IODIFF_DEV_RETURN,
-	IODIFF_SUBMIT,		/* read_extent_buffer_pages of a readahead */
-	IODIFF_HOOK,		/* btree_readahead_hook */
+	IODIFF_SUBMIT,
+	IODIFF_HOOK,
 	IODIFF_HOOK_RETURN,
-	IODIFF_WALK,		/* the traditional walk; start: number of the request */
-	IODIFF_WALK_RETURN,
-	IODIFF_WORKER,		/* reada_start_machine_worker */
-	IODIFF_WORKER_RETURN,
-	IODIFF_INNER_HOOK,	/* __readahead_hook; value: whether there is a block */
-	IODIFF_INNER_HOOK_RETURN,
-	IODIFF_ADD_BLOCK,	/* reada_add_block; start: generation */
-	IODIFF_ADD_BLOCK_RETURN,
-	IODIFF_PICK_ZONE,	/* reada_pick_zone, returning; fields of the device */
-	IODIFF_PUT,		/* reada_extent_put */
-	IODIFF_PUT_RETURN,
-	IODIFF_TREE_LOOKUP,	/* radix_tree_lookup in the file system's tree */
-	IODIFF_TREE_INSERT,	/* radix_tree_insert there, returning */
-	IODIFF_TREE_DELETE,
-	IODIFF_ZONE_SEEN,	/* radix_tree_gang_lookup of zones, returning; value: elems, or -1 for none */
-	IODIFF_ZONE_INSERT,	/* radix_tree_insert of a zone, returning */
-	IODIFF_ZONE_DELETE,
-	IODIFF_EXTENT_SEEN,	/* radix_tree_gang_lookup of extents, returning; value: how many */
-	IODIFF_PEER_LOOKUP,	/* radix_tree_lookup of a peer zone; end: of its last page */
+	IODIFF_WALK,
+	IODIFF_WALK_END,
+	IODIFF_WORKER,
+	IODIFF_WORKER_END,
+	IODIFF_PICK,
+	IODIFF_ZONE,
+	IODIFF_PICK_RETURN,
+	IODIFF_BLOCK,
+	IODIFF_BLOCK_RETURN,
+	IODIFF_HOOK_WORK,
+	IODIFF_HOOK_WORK_END,
+	IODIFF_PUT,
+	IODIFF_MACHINE,
 };
 
 struct iodiff_record {
@@ -92,7 +87,7 @@ struct iodiff_request {
 	struct iodiff_key first;
 	struct iodiff_key last;
 	__u64 leaves;		/* out: of a walk */
-	__u64 handle;		/* out: of a readahead; 0 when it could not begin */
+	__s64 handle;		/* out: of a readahead, to be given back once; -1 when it could not begin */
 	__s64 result;		/* out: 0 or a negative error number */
 };
 

@@ -155,12 +155,10 @@ static long iodiff_ioctl(struct file *file, unsigned int command, unsigned long 
 		return with_request(user, iodiff_add);
 	case IODIFF_WALK_TREE:
 		return with_request(user, iodiff_walk);
-	/* The device is root's, who is trusted to give handles back once each, while the file system is mounted. */
 	case IODIFF_WAIT_READAHEAD:
-		return iodiff_btrfs.reada_wait((void *)argument);
+		return iodiff_wait(argument);
 	case IODIFF_DETACH_READAHEAD:
-		iodiff_btrfs.reada_detach((void *)argument);
-		return 0;
+		return iodiff_detach(argument);
 	}
 	return -ENOTTY;
 }

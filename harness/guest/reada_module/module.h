@@ -45,6 +45,8 @@ u64 iodiff_probes_missed(void);
 
 /* requests.c */
 long iodiff_add(struct iodiff_request *request, struct btrfs_fs_info *fs_info);
+long iodiff_wait(unsigned long handle);
+long iodiff_detach(unsigned long handle);
 long iodiff_walk(struct iodiff_request *request, struct btrfs_fs_info *fs_info);
 u32 iodiff_request_of_current(void);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * kretprobes on the functions of fs/btrfs/reada.c that the compiler keeps, and on the radix trees, whose calls
- * with a tree of the engine stand for the parts that it inlines: find_zone, find_extent, the peers' locks.
+ * kretprobes on the functions of fs/btrfs/reada.c that the compiler keeps: reada_find_zone, reada_find_extent and
+ * reada_peer_zones_set_lock are part of their callers in Debian's kernel.
  *
  * Each probe says what to record at entry and at return. What a return needs of the entry is kept in between.
  */
@@ -26,7 +26,7 @@ struct extent_head {
 };
 
 /* How many calls of one function may be under way at a time; more are lost, and counted. */
-#define INSTANCES 128
+#define INSTANCES 256
 
 struct call {
 	unsigned long argument[4];
@@ -38,22 +38,11 @@ struct probe {
 	/* Whether the call is one to record; fills in the record of the entry. */
 	bool (*entry)(struct call *call);
 	void (*exit)(struct call *call, unsigned long value);
-	u8 entry_kind;	/* 0: nothing is recorded there */
-	u8 exit_kind;
+	u8 entry_kind;
+	u8 exit_kind;	/* 0: the return is of no interest */
 };
 
 static struct btrfs_fs_info *traced;
-
-static struct btrfs_device *device_of(const struct radix_tree_root *root, bool zones)
-{
-	struct btrfs_device *device;
-
-	/* No device comes or goes while a case runs. */
-	list_for_each_entry(device, &traced->fs_devices->devices, dev_list)
-		if (root == (zones ? &device->reada_zones : &device->reada_extents))
-			return device;
-	return NULL;
-}
 
 static void fill_zone(struct iodiff_record *record, const struct zone_head *zone)
 {
@@ -85,6 +74,7 @@ static bool add_entry(struct call *call)
 	if (root->fs_info != traced)
 		return false;
 	call->record.logical = root->node->start;
+	call->record.value = btrfs_header_generation(root->node);
 	call->record.start = iodiff_request_of_current();
 	return true;
 }
@@ -106,7 +96,7 @@ static bool control_entry(struct call *call)
 	return rc->fs_info == traced;
 }
 
-/* int reada_start_machine_dev(dev) */
+/* int reada_start_machine_dev(dev); int reada_pick_zone(dev), with reada_lock held */
 static bool dev_entry(struct call *call)
 {
 	struct btrfs_device *device = (void *)call->argument[0];
@@ -117,11 +107,31 @@ static bool dev_entry(struct call *call)
 	return true;
 }
 
-/* Also int reada_pick_zone(dev) */
 static void dev_exit(struct call *call, unsigned long value)
 {
 	fill_device(&call->record, (void *)call->argument[0]);
 	call->record.value = (int)value;
+}
+
+#define ZONES_AT_A_TIME 16
+
+/* All zones of a device that is about to pick one; reada_lock is held. */
+static void emit_zones(struct btrfs_device *device)
+{
+	struct iodiff_record record = { .kind = IODIFF_ZONE, .devid = device->devid };
+	void *zones[ZONES_AT_A_TIME];
+	unsigned long first = 0;
+	unsigned int found;
+	unsigned int i;
+
+	do {
+		found = radix_tree_gang_lookup(&device->reada_zones, zones, first, ZONES_AT_A_TIME);
+		for (i = 0; i < found; i++) {
+			fill_zone(&record, zones[i]);
+			iodiff_emit(&record);
+			first = (record.end >> PAGE_SHIFT) + 1;
+		}
+	} while (found == ZONES_AT_A_TIME);
 }
 
 /* int read_extent_buffer_pages(eb, wait, mirror_num) */
@@ -166,25 +176,30 @@ static bool worker_entry(struct call *call)
 	return machine_work->fs_info == traced;
 }
 
+/* void reada_start_machine(fs_info) */
+static bool machine_entry(struct call *call)
+{
+	return call->argument[0] == (unsigned long)traced;
+}
+
 /* void __readahead_hook(fs_info, re, eb, err) */
-static bool inner_hook_entry(struct call *call)
+static bool hook_work_entry(struct call *call)
 {
 	struct extent_head *re = (void *)call->argument[1];
 
 	call->record.logical = re->logical;
-	call->record.value = !!call->argument[2];
 	call->record.err = (int)call->argument[3];
 	return call->argument[0] == (unsigned long)traced;
 }
 
 /* int reada_add_block(rc, logical, top, generation) */
-static bool add_block_entry(struct call *call)
+static bool block_entry(struct call *call)
 {
 	struct reada_control *rc = (void *)call->argument[0];
 
 	call->record.rc = call->argument[0];
 	call->record.logical = call->argument[1];
-	call->record.start = call->argument[3];
+	call->record.value = call->argument[3];
 	return rc->fs_info == traced;
 }
 
@@ -195,94 +210,6 @@ static bool put_entry(struct call *call)
 
 	call->record.logical = re->logical;
 	return call->argument[0] == (unsigned long)traced;
-}
-
-/* void *radix_tree_lookup(root, index) */
-static bool lookup_entry(struct call *call)
-{
-	struct radix_tree_root *root = (void *)call->argument[0];
-	struct btrfs_device *device;
-
-	if (root == &traced->reada_tree) {
-		call->record.logical = call->argument[1] << PAGE_SHIFT;
-		return true;
-	}
-	device = device_of(root, true);
-	if (!device)
-		return false;
-	call->record.kind = IODIFF_PEER_LOOKUP;
-	call->record.devid = device->devid;
-	call->record.end = (call->argument[1] << PAGE_SHIFT) + PAGE_SIZE - 1;
-	return true;
-}
-
-/* int radix_tree_insert(root, index, item) */
-static bool insert_entry(struct call *call)
-{
-	struct radix_tree_root *root = (void *)call->argument[0];
-	struct btrfs_device *device;
-
-	if (root == &traced->reada_tree) {
-		call->record.logical = call->argument[1] << PAGE_SHIFT;
-		return true;
-	}
-	device = device_of(root, true);
-	if (!device)
-		return false;
-	call->record.kind = IODIFF_ZONE_INSERT;
-	call->record.devid = device->devid;
-	fill_zone(&call->record, (void *)call->argument[2]);
-	return true;
-}
-
-/* void *radix_tree_delete(root, index) */
-static bool delete_entry(struct call *call)
-{
-	struct radix_tree_root *root = (void *)call->argument[0];
-	struct btrfs_device *device;
-
-	if (root == &traced->reada_tree) {
-		call->record.logical = call->argument[1] << PAGE_SHIFT;
-		return true;
-	}
-	device = device_of(root, true);
-	if (!device)
-		return false;
-	call->record.kind = IODIFF_ZONE_DELETE;
-	call->record.devid = device->devid;
-	call->record.end = (call->argument[1] << PAGE_SHIFT) + PAGE_SIZE - 1;
-	return true;
-}
-
-/* unsigned int radix_tree_gang_lookup(root, results, first_index, max_items) */
-static bool gang_entry(struct call *call)
-{
-	struct radix_tree_root *root = (void *)call->argument[0];
-	struct btrfs_device *device = device_of(root, true);
-
-	if (!device) {
-		device = device_of(root, false);
-		call->record.kind = IODIFF_EXTENT_SEEN;
-	}
-	if (!device)
-		return false;
-	call->record.devid = device->devid;
-	return true;
-}
-
-static void gang_exit(struct call *call, unsigned long value)
-{
-	void **results = (void **)call->argument[1];
-	bool found = (unsigned int)value;
-
-	if (call->record.kind == IODIFF_EXTENT_SEEN) {
-		call->record.value = found;
-		call->record.logical = found ? ((struct extent_head *)*results)->logical : 0;
-	} else if (found) {
-		fill_zone(&call->record, *results);
-	} else {
-		call->record.value = -1;
-	}
 }
 
 static int on_entry(struct kretprobe_instance *instance, struct pt_regs *regs);
@@ -306,19 +233,16 @@ static int on_exit(struct kretprobe_instance *instance, struct pt_regs *regs);
 static struct probe templates[] = {
 	PROBE("btrfs_reada_add", add_entry, add_exit, IODIFF_ADD, IODIFF_ADD_RETURN),
 	PROBE("btrfs_reada_wait", control_entry, value_exit, IODIFF_WAIT, IODIFF_WAIT_RETURN),
-	PROBE("btrfs_reada_detach", control_entry, no_value_exit, IODIFF_DETACH, 0),
+	PROBE("btrfs_reada_detach", control_entry, NULL, IODIFF_DETACH, 0),
 	PROBE("reada_start_machine_dev", dev_entry, dev_exit, IODIFF_DEV, IODIFF_DEV_RETURN),
-	PROBE("reada_pick_zone", dev_entry, dev_exit, 0, IODIFF_PICK_ZONE),
-	PROBE("read_extent_buffer_pages", submit_entry, no_value_exit, IODIFF_SUBMIT, 0),
+	PROBE("reada_pick_zone", dev_entry, dev_exit, IODIFF_PICK, IODIFF_PICK_RETURN),
+	PROBE("read_extent_buffer_pages", submit_entry, NULL, IODIFF_SUBMIT, 0),
 	PROBE("btree_readahead_hook", hook_entry, value_exit, IODIFF_HOOK, IODIFF_HOOK_RETURN),
-	PROBE("reada_start_machine_worker", worker_entry, no_value_exit, IODIFF_WORKER, IODIFF_WORKER_RETURN),
-	PROBE("__readahead_hook", inner_hook_entry, no_value_exit, IODIFF_INNER_HOOK, IODIFF_INNER_HOOK_RETURN),
-	PROBE("reada_add_block", add_block_entry, value_exit, IODIFF_ADD_BLOCK, IODIFF_ADD_BLOCK_RETURN),
-	PROBE("reada_extent_put", put_entry, no_value_exit, IODIFF_PUT, IODIFF_PUT_RETURN),
-	PROBE("radix_tree_lookup", lookup_entry, no_value_exit, IODIFF_TREE_LOOKUP, 0),
-	PROBE("radix_tree_insert", insert_entry, value_exit, 0, IODIFF_TREE_INSERT),
-	PROBE("radix_tree_delete", delete_entry, no_value_exit, IODIFF_TREE_DELETE, 0),
-	PROBE("radix_tree_gang_lookup", gang_entry, gang_exit, 0, IODIFF_ZONE_SEEN),
+	PROBE("reada_start_machine_worker", worker_entry, no_value_exit, IODIFF_WORKER, IODIFF_WORKER_END),
+	PROBE("reada_start_machine", machine_entry, NULL, IODIFF_MACHINE, 0),
+	PROBE("__readahead_hook", hook_work_entry, no_value_exit, IODIFF_HOOK_WORK, IODIFF_HOOK_WORK_END),
+	PROBE("reada_add_block", block_entry, value_exit, IODIFF_BLOCK, IODIFF_BLOCK_RETURN),
+	PROBE("reada_extent_put", put_entry, NULL, IODIFF_PUT, 0),
 };
 
 /* A kretprobe that was registered cannot be used again as it is. */
@@ -329,18 +253,6 @@ static u64 missed;
 static struct probe *probe_of(struct kretprobe_instance *instance)
 {
 	return container_of(instance->rp, struct probe, kretprobe);
-}
-
-static void emit(struct call *call, u8 kind)
-{
-	u8 special = call->record.kind;
-
-	if (kind) {
-		if (!special)
-			call->record.kind = kind;
-		iodiff_emit(&call->record);
-		call->record.kind = special;
-	}
 }
 
 /* Returns 1 for a call whose return is of no interest. */
@@ -356,7 +268,10 @@ static int on_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
 	call->argument[3] = regs->cx;
 	if (!probe->entry(call))
 		return 1;
-	emit(call, probe->entry_kind);
+	call->record.kind = probe->entry_kind;
+	iodiff_emit(&call->record);
+	if (probe->entry_kind == IODIFF_PICK)
+		emit_zones((void *)call->argument[0]);
 	return !probe->exit_kind;
 }
 
@@ -366,7 +281,8 @@ static int on_exit(struct kretprobe_instance *instance, struct pt_regs *regs)
 	struct call *call = (struct call *)instance->data;
 
 	probe->exit(call, regs->ax);
-	emit(call, probe->exit_kind);
+	call->record.kind = probe->exit_kind;
+	iodiff_emit(&call->record);
 	return 0;
 }
 

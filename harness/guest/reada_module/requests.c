@@ -10,6 +10,7 @@
 #include "module.h"
 
 #define MAX_TASKS 64
+#define MAX_HANDLES 1024
 
 /* Who is in btrfs_reada_add for which request: the probe on it records the number. */
 static struct {
@@ -17,6 +18,10 @@ static struct {
 	u32 number;
 } requesting[MAX_TASKS];
 static DEFINE_RAW_SPINLOCK(requesting_lock);
+
+/* Readaheads that were begun, by handle, until they are given back. */
+static struct reada_control *begun[MAX_HANDLES];
+static DEFINE_SPINLOCK(begun_lock);
 
 static bool replace_request(struct task_struct *from, struct task_struct *to, u32 number)
 {
@@ -48,6 +53,48 @@ u32 iodiff_request_of_current(void)
 	return number;
 }
 
+/* Returns -1 when there is no room. */
+static int keep(struct reada_control *rc)
+{
+	int i;
+
+	spin_lock(&begun_lock);
+	for (i = 0; i < MAX_HANDLES && begun[i]; i++)
+		;
+	if (i < MAX_HANDLES)
+		begun[i] = rc;
+	spin_unlock(&begun_lock);
+	return i < MAX_HANDLES ? i : -1;
+}
+
+static struct reada_control *take(unsigned long handle)
+{
+	struct reada_control *rc = NULL;
+
+	spin_lock(&begun_lock);
+	if (handle < MAX_HANDLES)
+		swap(rc, begun[handle]);
+	spin_unlock(&begun_lock);
+	return rc;
+}
+
+long iodiff_wait(unsigned long handle)
+{
+	struct reada_control *rc = take(handle);
+
+	return rc ? iodiff_btrfs.reada_wait(rc) : -ENOENT;
+}
+
+long iodiff_detach(unsigned long handle)
+{
+	struct reada_control *rc = take(handle);
+
+	if (!rc)
+		return -ENOENT;
+	iodiff_btrfs.reada_detach(rc);
+	return 0;
+}
+
 static struct btrfs_key key_of(const struct iodiff_key *key)
 {
 	return (struct btrfs_key){ .objectid = key->objectid, .type = key->type, .offset = key->offset };
@@ -69,8 +116,12 @@ long iodiff_add(struct iodiff_request *request, struct btrfs_fs_info *fs_info)
 	rc = iodiff_btrfs.reada_add(root, &first, &last);
 	replace_request(current, NULL, 0);
 	iodiff_btrfs.put_root(root);
-	request->handle = IS_ERR(rc) ? 0 : (u64)(unsigned long)rc;
 	request->result = PTR_ERR_OR_ZERO(rc);
+	request->handle = request->result ? -1 : keep(rc);
+	if (!request->result && request->handle < 0) {
+		iodiff_btrfs.reada_detach(rc);
+		return -EMFILE;
+	}
 	return 0;
 }
 
@@ -120,8 +171,7 @@ long iodiff_walk(struct iodiff_request *request, struct btrfs_fs_info *fs_info)
 	iodiff_emit(&record);
 	request->leaves = 0;
 	request->result = walk(root, request, &request->leaves);
-	record.kind = IODIFF_WALK_RETURN;
-	record.value = request->result ?: request->leaves;
+	record.kind = IODIFF_WALK_END;
 	iodiff_emit(&record);
 	iodiff_btrfs.put_root(root);
 	return 0;
