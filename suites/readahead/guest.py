@@ -112,8 +112,7 @@ def guest_case(
         size_bytes=256 * MIB,
         metadata=metadata,
         mkfs_options=("-n", str(shape.nodesize)),
-        # Each zone may be on each device.
-        room_bytes=(shape.zones + 1) * shape.zone_bytes,
+        room_bytes=shape.room_bytes,
     )
     return Case(
         f"readahead/{name}",

@@ -20,13 +20,17 @@ from errno import ENOSPC
 from itertools import count
 from pathlib import Path
 
+from harness.metadata import FileSystem
 from harness.record.experiment import LiveExperiment
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["Shape", "drop_caches", "make_trees"]
 
 MIB = 1 << 20
 LEAF_OVERHEAD = 101 + 25 + 30 + 16
 """btrfs_header, btrfs_item, btrfs_dir_item and the attribute's name, bytes."""
+FIRST_ZONE_BYTES = 16 * MIB
+"""Less than that the balance of recent kernels (6.18) does not move metadata into."""
 BATCH = 16
 """So many attributes are set in a transaction."""
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
@@ -52,6 +56,11 @@ class Shape:
     kept: float = 0.6
     """Share of the leaves that is left in the end."""
 
+    @property
+    def room_bytes(self) -> int:
+        """What each device needs behind the file system: each zone may be on each of them."""
+        return self.zones * self.zone_bytes + FIRST_ZONE_BYTES
+
 
 def make_trees(experiment: LiveExperiment, shape: Shape) -> list[int]:
     """Fill the mounted file system; return the ids of the trees, each with one file."""
@@ -61,15 +70,16 @@ def make_trees(experiment: LiveExperiment, shape: Shape) -> list[int]:
     trees = [_tree(experiment, number) for number in range(shape.trees)]
     _take_space(data)
     experiment.sync()
-    _grow(experiment, shape)
+    _grow(experiment, shape.width, max(shape.zone_bytes, FIRST_ZONE_BYTES))
     # Out of the large block group that mkfs made, whose place data take then.
-    experiment.btrfs("balance", "start", "-m", mount)
+    for chunk in _metadata(experiment):
+        experiment.btrfs("balance", "start", f"-mvrange={chunk.start}..{chunk.end}", mount)
     _take_space(data)
     experiment.sync()
     leaves = _Leaves(experiment, shape, [file for _, file in trees])
     for _ in range(shape.zones - 1):
         leaves.fill()
-        _grow(experiment, shape)
+        _grow(experiment, shape.width, shape.zone_bytes)
     leaves.fill()
     leaves.thin(shape.kept, rng)
     return [tree for tree, _ in trees]
@@ -89,6 +99,13 @@ def _tree(experiment: LiveExperiment, number: int) -> tuple[int, Path]:
     return int(experiment.btrfs("inspect-internal", "rootid", folder)), file
 
 
+def _metadata(experiment: LiveExperiment) -> list[Chunk]:
+    """Return the chunks of metadata that mkfs made, without that of the chunk tree, which has to stay."""
+    with FileSystem(experiment.filesystem.devices) as filesystem:
+        chunks = filesystem.chunks.chunks
+    return [chunk for chunk in chunks if chunk.type & BlockGroupFlag.METADATA]
+
+
 def _take_space(folder: Path) -> None:
     """Preallocate until no device has room for another block group."""
     numbers = count(len(list(folder.iterdir())))
@@ -99,11 +116,11 @@ def _take_space(folder: Path) -> None:
                     os.posix_fallocate(file.fileno(), 0, size)
 
 
-def _grow(experiment: LiveExperiment, shape: Shape) -> None:
+def _grow(experiment: LiveExperiment, width: int, size: int) -> None:
     """Make room for one more block group of metadata, on devices chosen by chance."""
     devices = experiment.filesystem.layout.devices
-    for devid in experiment.rng.sample(range(1, devices + 1), shape.width):
-        experiment.btrfs("filesystem", "resize", f"{devid}:+{shape.zone_bytes}", experiment.mount)
+    for devid in experiment.rng.sample(range(1, devices + 1), width):
+        experiment.btrfs("filesystem", "resize", f"{devid}:+{size}", experiment.mount)
 
 
 class _Leaves:
