@@ -21,7 +21,7 @@ from suites.readahead.device_cases import CASES
 
 pytestmark = pytest.mark.live
 
-READS = 30_000
+READS = 20_000
 ZONES = 4
 
 
