@@ -177,7 +177,7 @@ CASES: tuple[Case, ...] = (
         "two mirrors and 6 zones, small enough to be kept",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=6, zone_bytes=MIB // 2, width=2, kept=0.8),
+        Shape(nodesize=4096, zones=6, zone_bytes=MIB, width=2, kept=0.8),
         _whole,
         groups=("data",),
     ),

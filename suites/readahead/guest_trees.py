@@ -2,9 +2,9 @@
 """Trees whose blocks lie in many small block groups, made by the kernel itself.
 
 A new file system has one large block group of metadata, and reading ahead in one zone chooses nothing. Here
-all space is taken by preallocated data first; then the file system grows, a few MiB on a few devices at a
-time, and the kernel makes a block group of just that. An extended attribute as large as a leaf is a leaf, and
-attributes of a file lie in the order of their names' checksums: in none.
+all space is taken first, by preallocated data and by a tree that nobody will read; then the file system
+grows, a few MiB on a few devices at a time, and the kernel makes a block group of just that. An extended
+attribute as large as a leaf is a leaf, and attributes of a file lie in the order of their names' checksums.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Shape", "drop_caches", "make_trees"]
 MIB = 1 << 20
 LEAF_OVERHEAD = 101 + 25 + 30 + 16
 """btrfs_header, btrfs_item, btrfs_dir_item and the attribute's name, bytes."""
-BATCH = 16
+BATCH = 32
 """So many attributes are set in a transaction."""
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 BTRFS_IOC_SPACE_INFO = 0xC0109414
@@ -55,23 +55,19 @@ class Shape:
 
 def make_trees(experiment: LiveExperiment, shape: Shape) -> list[int]:
     """Fill the mounted file system; return the ids of the trees, each with one file."""
-    mount, rng = experiment.mount, experiment.rng
+    mount = experiment.mount
     data = mount / "data"
     data.mkdir()
-    trees = [_tree(experiment, number) for number in range(shape.trees)]
+    others = _tree(experiment, "others")[1]
+    trees = [_tree(experiment, f"tree-{number}") for number in range(shape.trees)]
     _take_space(data)
     experiment.sync()
-    _grow(experiment, shape)
-    # Out of the large block group that mkfs made, whose place data take then.
-    experiment.btrfs("balance", "start", "-m", mount)
-    _take_space(data)
-    experiment.sync()
+    _Leaves(experiment, shape, [others]).fill()
     leaves = _Leaves(experiment, shape, [file for _, file in trees])
-    for _ in range(shape.zones - 1):
-        leaves.fill()
+    for _ in range(shape.zones):
         _grow(experiment, shape)
-    leaves.fill()
-    leaves.thin(shape.kept, rng)
+        leaves.fill()
+    leaves.thin(shape.kept)
     return [tree for tree, _ in trees]
 
 
@@ -81,8 +77,8 @@ def drop_caches() -> None:
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
-def _tree(experiment: LiveExperiment, number: int) -> tuple[int, Path]:
-    folder = experiment.mount / f"tree-{number}"
+def _tree(experiment: LiveExperiment, name: str) -> tuple[int, Path]:
+    folder = experiment.mount / name
     experiment.btrfs("subvolume", "create", folder)
     file = folder / "file"
     file.touch()
@@ -91,7 +87,7 @@ def _tree(experiment: LiveExperiment, number: int) -> tuple[int, Path]:
 
 def _take_space(folder: Path) -> None:
     """Preallocate until no device has room for another block group."""
-    numbers = count(len(list(folder.iterdir())))
+    numbers = count()
     for size in PREALLOCATIONS:
         with suppress(OSError):
             while True:
@@ -116,27 +112,37 @@ class _Leaves:
         self._names: list[tuple[Path, str]] = []
 
     def fill(self) -> None:
-        """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space."""
-        rng = self._experiment.rng
-        while _free(self._experiment.mount) > SPARE_BYTES:
-            for _ in range(BATCH):
-                again = self._names and rng.random() < 0.25
-                file, name = rng.choice(self._names) if again else self._new(rng)
-                try:
-                    os.setxattr(file, name, self._value)
-                except OSError as error:
-                    if error.errno != ENOSPC:
-                        raise
-                    return
-            self._experiment.sync()
+        """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space.
 
-    def thin(self, kept: float, rng: random.Random) -> None:
+        At least a few: a block group is made when the first of them is set.
+        """
+        while self._set_some():
+            self._experiment.sync()
+            if _free(self._experiment.mount) < SPARE_BYTES:
+                break
+
+    def _set_some(self) -> bool:
+        """Return whether there was room."""
+        rng = self._experiment.rng
+        for _ in range(BATCH):
+            again = self._names and rng.random() < 0.25
+            file, name = rng.choice(self._names) if again else self._new(rng)
+            try:
+                os.setxattr(file, name, self._value)
+            except OSError as error:
+                if error.errno != ENOSPC:
+                    raise
+                return False
+        return True
+
+    def thin(self, kept: float) -> None:
         """Remove attributes by chance."""
+        rng = self._experiment.rng
         for number, (file, name) in enumerate(self._names):
             if rng.random() >= kept:
                 with suppress(OSError):
                     os.removexattr(file, name)
-            if number % (4 * BATCH) == 0:
+            if number % BATCH == 0:
                 self._experiment.sync()
         self._experiment.sync()
 
