@@ -60,7 +60,7 @@ CASES: tuple[Case, ...] = (
         "mirrors on pairs of 7 devices, 12 zones: whose peers are locked changes all the time",
         "raid1",
         7,
-        Shape(nodesize=4096, zones=12, zone_bytes=2 * MIB, width=2, trees=2),
+        Shape(nodesize=16384, zones=12, zone_bytes=4 * MIB, width=2, trees=2),
         _again_and_in_parts,
     ),
     guest_case(
