@@ -14,6 +14,7 @@ from harness.bundle import Bundle
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
+from harness.judge.metadata_reads import checks_of_reads
 from harness.judge.timeline import timeline
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
@@ -41,6 +42,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += judgement.checks
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
+    checks += checks_of_reads(bundle)
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])

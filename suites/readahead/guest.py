@@ -97,7 +97,7 @@ def guest_case(
         filesystem = experiment.filesystem
         trees = make_trees(experiment, shape)
         experiment.step("umount", filesystem.umount)
-        missing = experiment.step("damage", damage, experiment, trees)
+        missing = experiment.step("damage", lambda: damage(experiment, trees))
         options = ["ro", "degraded"] if missing else ["ro"]
         experiment.step("mount", lambda: filesystem.mount(options, without=missing))
         capture = experiment.readahead()
@@ -112,7 +112,6 @@ def guest_case(
         size_bytes=256 * MIB,
         metadata=metadata,
         mkfs_options=("-n", str(shape.nodesize)),
-        # Each zone may be on each device.
         room_bytes=(shape.zones + 1) * shape.zone_bytes,
     )
     return Case(

@@ -13,8 +13,8 @@ import fcntl
 import os
 import random
 import struct
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import ENOSPC
 from itertools import count
@@ -30,6 +30,7 @@ LEAF_OVERHEAD = 101 + 25 + 30 + 16
 BATCH = 32
 """So many attributes are set in a transaction."""
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
+BTRFS_IOC_SYNC = 0x9408
 BTRFS_IOC_SPACE_INFO = 0xC0109414
 METADATA = 4
 """BTRFS_BLOCK_GROUP_METADATA."""
@@ -117,7 +118,7 @@ class _Leaves:
         At least a few: a block group is made when the first of them is set.
         """
         while self._set_some():
-            self._experiment.sync()
+            _commit(self._experiment.mount)
             if _free(self._experiment.mount) < SPARE_BYTES:
                 break
 
@@ -143,7 +144,7 @@ class _Leaves:
                 with suppress(OSError):
                     os.removexattr(file, name)
             if number % BATCH == 0:
-                self._experiment.sync()
+                _commit(self._experiment.mount)
         self._experiment.sync()
 
     def _new(self, rng: random.Random) -> tuple[Path, str]:
@@ -152,15 +153,27 @@ class _Leaves:
         return made
 
 
+def _commit(mount: Path) -> None:
+    """Commit the transaction, without starting a tool for it."""
+    with _folder(mount) as folder:
+        fcntl.ioctl(folder, BTRFS_IOC_SYNC)
+
+
 def _free(mount: Path) -> int:
     """Return how many bytes of the metadata's block groups are free (`btrfs_ioctl_space_info`)."""
     slots = 16
     arguments = bytearray(struct.pack("=QQ", slots, 0) + bytes(24 * slots))
-    folder = os.open(mount, os.O_RDONLY)
-    try:
+    with _folder(mount) as folder:
         fcntl.ioctl(folder, BTRFS_IOC_SPACE_INFO, arguments)
-    finally:
-        os.close(folder)
     found = struct.unpack_from("=Q", arguments, 8)[0]
     spaces = [struct.unpack_from("=QQQ", arguments, 16 + 24 * number) for number in range(found)]
     return sum(total - used for flags, total, used in spaces if flags & METADATA)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
