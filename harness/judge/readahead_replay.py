@@ -18,7 +18,7 @@ import io
 import pickle
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,6 +151,10 @@ class Replay:
     def is_quiet(self) -> bool:
         """Whether no function is under way."""
         return not any(self._threads.values())
+
+    def state(self) -> tuple[str, ...]:
+        """Return the model's devices and their zones, a line each."""
+        return tuple(line for device in self.fs_info.devices.values() for line in _device_lines(device))
 
     def save(self) -> Saved:
         """Return the state, to which `restore` can return; only while `is_quiet`."""
@@ -373,6 +377,13 @@ class _Watched(ModelProbes):
         """Tell the probes and the coverage."""
         self._coverage.submitted(device, logical, mirror_num)
         super().submitted(device, logical, mirror_num)
+
+
+def _device_lines(device: BtrfsDevice) -> Iterator[str]:
+    yield f"{device}, next {device.reada_next}, {len(device.reada_extents)} extents queued"
+    for _, zone in device.reada_zones:
+        current = ", current" if zone is device.reada_curr_zone else ""
+        yield f"  zone [{zone.start}, {zone.end}]: {zone.elems} elements, locked {zone.locked}{current}"
 
 
 def _ends_of_submits(events: Sequence[Event]) -> defaultdict[int, tuple[list[int], list[int | None]]]:

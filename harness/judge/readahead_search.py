@@ -10,11 +10,11 @@ which it disagreed. What no order can bring about stays a disagreement.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, islice, zip_longest
+from itertools import chain, combinations, zip_longest
 
 from harness.judge.readahead_replay import Disagreement, Replay, Saved, Waits
 
-__all__ = ["Search"]
+__all__ = ["TRIES", "Search"]
 
 _SAVED_EVERY = 200
 """Rows between two states that are kept, at least."""
@@ -22,7 +22,7 @@ _KEPT = 6
 """States kept to go back to."""
 _NEAR = 600
 """Rows before a disagreement in which its reason is looked for."""
-_TRIES = 3000
+TRIES = 3000
 """Orders tried for one disagreement."""
 _PAIRED = 60
 """Delays that are tried in pairs."""
@@ -31,7 +31,7 @@ _PAIRED = 60
 class Search:
     """Replays a record to its end, or to where no order was found that agrees."""
 
-    def __init__(self, replay: Replay, *, tries: int = _TRIES) -> None:
+    def __init__(self, replay: Replay, *, tries: int = TRIES) -> None:
         self.replay = replay
         self.disagreement: Disagreement | None = None
         """Where kernel and model part for good; None if they never do."""
@@ -40,6 +40,8 @@ class Search:
         self.resolved = 0
         """Disagreements for which another order was found."""
         self.tried = 0
+        self.cut_off = False
+        """Whether the search for the last of them was given up."""
         self._tries = tries
         self._saved: list[Saved] = [replay.save()]
         self._next_of_thread = _next_of_thread(replay)
@@ -67,7 +69,10 @@ class Search:
         candidates = list(self._candidates(found.event))
         singles = ([one] for one in candidates)
         pairs = (list(two) for two in combinations(candidates[:_PAIRED], 2) if two[0][0] != two[1][0])
-        for several in islice((*singles, *pairs), self._tries):
+        for number, several in enumerate(chain(singles, pairs)):
+            if number >= self._tries:
+                self.cut_off = True
+                return False
             self.tried += 1
             first = min(row for row, _ in several)
             if self._passes(found.event, first, self.delays | dict(several)):
@@ -96,7 +101,7 @@ class Search:
                     yield candidate
 
     def _other_waits(self, row: int, end: int) -> Iterator[tuple[int, Waits]]:
-        """Yield ways to wait behind `row`: as long as can be, until a row before `end`, and those of both kinds."""
+        """Yield ways to wait behind `row`: as long as can be, until a row before `end`, and both."""
         sections = range(self.replay.ran[row])
         rows = range(row + 1, end)
         yield from ((row, {section: None}) for section in sections)

@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.bundle import Bundle
+from harness.errors import UserError
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
+from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
+from harness.readahead.record import EVENTS_FILE
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
@@ -39,6 +42,13 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += judgement.checks
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
+    readahead: ReadaheadJudgement | None = None
+    if bundle.has(EVENTS_FILE) and not capture["lost"]:
+        try:
+            readahead = judge_readahead(bundle)
+            checks += readahead.checks
+        except UserError as error:
+            reasons.append(str(error))
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -54,7 +64,11 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         repeat=_repeat(manifest),
         judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
         judged_s=round(time.monotonic() - begin, 3),
-        counts={**(judgement.counts if judgement else {}), **known},
+        counts={
+            **(judgement.counts if judgement else {}),
+            **(readahead.counts if readahead else {}),
+            **known,
+        },
         timeline=timeline(judgement.record) if judgement else {},
     )
 

@@ -68,9 +68,10 @@ class SimulatedKernel:
         engine: Engine | None = None,
         behaviour: Behaviour = Behaviour.linux_5_10,
     ) -> None:
-        """`workers`, `ends`: threads for works and for ends of reads. `switches`: how likely another thread goes
-        on after a section; `late`: how likely a probe fires late. Reads of `failing` blocks fail. `forgets`: how
-        likely a block that was read is dropped from memory.
+        """`workers`, `ends`: threads for works and for ends of reads.
+
+        `switches`: how likely another thread goes on after a section; `late`: how likely a probe fires late.
+        Reads of `failing` blocks fail. `forgets`: how likely a block that was read is dropped from memory.
         """
         self.rows: list[Event] = []
         self.source = source
