@@ -32,6 +32,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
     """Judge everything that `bundle` holds; evidence that is lost makes what rests on it UNDECIDED."""
     begin = time.monotonic()
     manifest = bundle.manifest
+    if manifest.get("skipped"):
+        return _skip(bundle)
     capture = manifest["capture"]
     reasons = list(_reasons(bundle))
     checks = [_capture_check(bundle)]
@@ -62,7 +64,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         lost=capture["lost"],
         seed=manifest["seed"],
         repeat=_repeat(manifest),
-        judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
+        judge=_judge(bundle),
         judged_s=round(time.monotonic() - begin, 3),
         counts={
             **(judgement.counts if judgement else {}),
@@ -71,6 +73,24 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         },
         timeline=timeline(judgement.record) if judgement else {},
     )
+
+
+def _skip(bundle: Bundle) -> CaseVerdict:
+    case = bundle.manifest["case"]
+    return CaseVerdict(
+        case=case["id"],
+        suite=case["suite"],
+        verdict=Verdict.SKIP,
+        checks=(),
+        reasons=tuple(bundle.manifest["skipped"]),
+        seed=bundle.manifest["seed"],
+        repeat=_repeat(bundle.manifest),
+        judge=_judge(bundle),
+    )
+
+
+def _judge(bundle: Bundle) -> str:
+    return f"./iodiff judge {shlex.quote(str(bundle.path))}"
 
 
 def _repeat(manifest: Mapping[str, Any]) -> str:
