@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,7 +18,9 @@ from dataclasses import dataclass
 from errno import ENOSPC
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
+from harness.errors import InfrastructureError
 from harness.record.experiment import LiveExperiment
 
 __all__ = ["Shape", "drop_caches", "make_trees"]
@@ -27,14 +28,13 @@ __all__ = ["Shape", "drop_caches", "make_trees"]
 MIB = 1 << 20
 LEAF_OVERHEAD = 101 + 25 + 30 + 16
 """btrfs_header, btrfs_item, btrfs_dir_item and the attribute's name, bytes."""
-BATCH = 32
-"""So many attributes are set in a transaction."""
+TRIES = 50
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 BTRFS_IOC_SYNC = 0x9408
 BTRFS_IOC_SPACE_INFO = 0xC0109414
 METADATA = 4
 """BTRFS_BLOCK_GROUP_METADATA."""
-SPARE_BYTES = 3 * MIB
+SPARE_BYTES = MIB
 """What the kernel keeps for itself of metadata (global reserve), and needs to commit."""
 
 
@@ -66,8 +66,9 @@ def make_trees(experiment: LiveExperiment, shape: Shape) -> list[int]:
     _Leaves(experiment, shape, [others]).fill()
     leaves = _Leaves(experiment, shape, [file for _, file in trees])
     for _ in range(shape.zones):
+        before = _space(mount).total
         _grow(experiment, shape)
-        leaves.fill()
+        leaves.fill_new(before)
     leaves.thin(shape.kept)
     return [tree for tree, _ in trees]
 
@@ -110,31 +111,44 @@ class _Leaves:
         self._experiment = experiment
         self._files = files
         self._value = bytes(shape.nodesize - LEAF_OVERHEAD)
+        self._batch = max(16, shape.zone_bytes // shape.nodesize // 8)
         self._names: list[tuple[Path, str]] = []
 
     def fill(self) -> None:
-        """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space.
+        """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space."""
+        while _space(self._experiment.mount).free > SPARE_BYTES and self._set_some():
+            pass
 
-        At least a few: a block group is made when the first of them is set.
+    def fill_new(self, before: int) -> None:
+        """Do so when there is a new block group, of which there are `before` bytes without it.
+
+        The kernel makes it only when it must.
         """
-        while self._set_some():
-            _commit(self._experiment.mount)
-            if _free(self._experiment.mount) < SPARE_BYTES:
-                break
+        for _ in range(TRIES):
+            self._set_some()
+            if _space(self._experiment.mount).total > before:
+                return self.fill()
+        raise InfrastructureError("the kernel makes no block group of metadata, though it has room")
 
     def _set_some(self) -> bool:
-        """Return whether there was room."""
-        rng = self._experiment.rng
-        for _ in range(BATCH):
-            again = self._names and rng.random() < 0.25
-            file, name = rng.choice(self._names) if again else self._new(rng)
-            try:
-                os.setxattr(file, name, self._value)
-            except OSError as error:
-                if error.errno != ENOSPC:
-                    raise
-                return False
+        """Return whether there was room for all."""
+        try:
+            for _ in range(self._batch):
+                os.setxattr(*self._next(), self._value)
+        except OSError as error:
+            if error.errno != ENOSPC:
+                raise
+            return False
+        finally:
+            _commit(self._experiment.mount)
         return True
+
+    def _next(self) -> tuple[Path, str]:
+        rng = self._experiment.rng
+        if self._names and rng.random() < 0.25:
+            return rng.choice(self._names)
+        self._names.append((rng.choice(self._files), f"user.{len(self._names):06}"))
+        return self._names[-1]
 
     def thin(self, kept: float) -> None:
         """Remove attributes by chance."""
@@ -143,14 +157,9 @@ class _Leaves:
             if rng.random() >= kept:
                 with suppress(OSError):
                     os.removexattr(file, name)
-            if number % BATCH == 0:
+            if number % self._batch == 0:
                 _commit(self._experiment.mount)
         self._experiment.sync()
-
-    def _new(self, rng: random.Random) -> tuple[Path, str]:
-        made = rng.choice(self._files), f"user.{len(self._names):06}"
-        self._names.append(made)
-        return made
 
 
 def _commit(mount: Path) -> None:
@@ -159,15 +168,23 @@ def _commit(mount: Path) -> None:
         fcntl.ioctl(folder, BTRFS_IOC_SYNC)
 
 
-def _free(mount: Path) -> int:
-    """Return how many bytes of the metadata's block groups are free (`btrfs_ioctl_space_info`)."""
+class _Space(NamedTuple):
+    """Of the metadata's block groups, bytes."""
+
+    total: int
+    free: int
+
+
+def _space(mount: Path) -> _Space:
+    """Ask the kernel (`btrfs_ioctl_space_info`)."""
     slots = 16
     arguments = bytearray(struct.pack("=QQ", slots, 0) + bytes(24 * slots))
     with _folder(mount) as folder:
         fcntl.ioctl(folder, BTRFS_IOC_SPACE_INFO, arguments)
     found = struct.unpack_from("=Q", arguments, 8)[0]
     spaces = [struct.unpack_from("=QQQ", arguments, 16 + 24 * number) for number in range(found)]
-    return sum(total - used for flags, total, used in spaces if flags & METADATA)
+    metadata = [(total, used) for flags, total, used in spaces if flags & METADATA]
+    return _Space(sum(total for total, _ in metadata), sum(total - used for total, used in metadata))
 
 
 @contextmanager
