@@ -144,7 +144,7 @@ CASES: tuple[Case, ...] = (
         3,
         Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
         _again_and_in_parts,
-        damage=cut_short,
+        failure=cut_short,
     ),
     guest_case(
         "guest-generations",
