@@ -34,8 +34,8 @@ BTRFS_IOC_SYNC = 0x9408
 BTRFS_IOC_SPACE_INFO = 0xC0109414
 METADATA = 4
 """BTRFS_BLOCK_GROUP_METADATA."""
-SPARE_BYTES = MIB
-"""What the kernel keeps for itself of metadata (global reserve), and needs to commit."""
+SPARE_NODES = 256
+"""What the kernel keeps for itself of metadata (global reserve), and needs to commit: at least 3 MiB."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,13 @@ class _Leaves:
         self._experiment = experiment
         self._files = files
         self._value = bytes(shape.nodesize - LEAF_OVERHEAD)
+        self._spare = max(3 * MIB, SPARE_NODES * shape.nodesize)
         self._batch = max(16, shape.zone_bytes // shape.nodesize // 8)
         self._names: list[tuple[Path, str]] = []
 
     def fill(self) -> None:
         """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space."""
-        while _space(self._experiment.mount).free > SPARE_BYTES and self._set_some():
+        while _space(self._experiment.mount).free > self._spare and self._set_some():
             pass
 
     def fill_new(self, before: int) -> None:
