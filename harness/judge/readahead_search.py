@@ -86,15 +86,16 @@ class Search:
 
         First of the thread that disagrees, then the nearest to `row`.
         """
-        first = max(self._saved[0].at, row - _NEAR)
-        ran = self.replay.ran
+        following, ran = self._next_of_thread, self.replay.ran
         near = [
             before
-            for before in range(row - 1, first - 1, -1)
-            if before in ran and self._next_of_thread[before] > before + 1
+            for before in range(row - 1, self._saved[0].at - 1, -1)
+            # What is behind the last row of a thread can be long due.
+            if before in ran and (before >= row - _NEAR or following[before] >= row)
+            if following[before] > before + 1
         ]
-        near.sort(key=lambda before: self._next_of_thread[before] != row)
-        kinds = [self._other_waits(before, min(self._next_of_thread[before], row)) for before in near]
+        near.sort(key=lambda before: following[before] != row)
+        kinds = [self._other_waits(before, min(following[before], row)) for before in near]
         for of_a_kind in zip_longest(*kinds):
             for candidate in of_a_kind:
                 if candidate is not None and self.delays.get(candidate[0]) != candidate[1]:
