@@ -68,20 +68,22 @@ def _the_set(trees: Excerpt, run: Run) -> _Judged:
     }
     found = {read.logical for read in run.reads}
     wrong = [f"block {block} of the trees was not read" for block in sorted(expected - found)]
-    wrong += [
-        f"block {block} was read, which none of the trees has there" for block in sorted(found - expected)
-    ]
+    wrong += [f"block {block} was read: there is none of the trees" for block in sorted(found - expected)]
     return len(expected), wrong
 
 
 def _left_out(trees: Excerpt, method: str) -> set[int]:
-    """Return the blocks that the engine does not queue: 5.10 those without a device, the seed those of DUP."""
+    """Return the blocks that an engine of this behaviour does not queue (`reada_find_extent`)."""
+    named = (Behaviour.seed_2011, Behaviour.linux_5_10)
+    behaviour = next(one for one in named if method.endswith(one.name))
     missing = {device.devid for device in trees.devices if device.missing}
-    of_seed = method.endswith(Behaviour.seed_2011.name)
     left_out = set()
     for block, mapping in trees.mappings.items():
         devids = [stripe.devid for stripe in mapping.stripes] if mapping else []
-        if (len(set(devids)) < len(devids)) if of_seed else missing.issuperset(devids):
+        too_many = len(devids) > behaviour.max_mirrors
+        twice = behaviour.dup_meets_eexist and len(set(devids)) < len(devids)
+        nowhere = missing.issuperset(devids) and not (devids and behaviour.reads_missing_devices)
+        if too_many or twice or nowhere:
             left_out.add(block)
     return left_out
 

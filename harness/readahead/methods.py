@@ -83,8 +83,9 @@ def compare(
 ) -> Iterator[Run]:
     """Yield the runs of all methods, `repetitions` of each, in turns: each round begins with the next one.
 
-    Of each tree `keys` are read, from the first up to but not including the second. `devices` are read directly, past the page cache of this machine; nobody may write to them meanwhile. What
-    is read to find the trees' roots is not part of a run. MetadataError if they cannot be read.
+    Of each tree `keys` are read, from the first up to but not including the second. `devices` are read past
+    the page cache of this machine; nobody may write to them meanwhile. What is read to find the trees' roots
+    is not part of a run. MetadataError if they cannot be read.
     """
     for repetition in range(repetitions):
         first = repetition % len(methods)

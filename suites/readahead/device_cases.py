@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The reference engine on real devices, on any kernel: that only makes the file system.
 
-A case has the kernel write trees, unmounts, and reads them directly from the devices: by the traditional walk,
-by the engine as it was posted in 2011 and by that of 5.10, in turns. The bundle has every read and the trees,
-so that judging (`harness/judge/metadata_reads.py`) needs no device.
+A case has the kernel write trees, unmounts, and reads them directly from the devices: by the traditional
+walk, by the engine as it was posted in 2011 and by that of 5.10, in turns. The bundle has every read and the
+trees, so that judging (`harness/judge/metadata_reads.py`) needs no device.
 """
 
 from __future__ import annotations
@@ -104,10 +104,45 @@ def _case(
 CASES: tuple[Case, ...] = (
     _case(
         "raid1",
-        "walk and both engines read trees in 6 zones of three devices, each mirrored on two",
+        "walk and both engines read trees that lie in 6 zones, each on two of three devices",
         "raid1",
         3,
         _Reading(Shape(nodesize=16384, zones=6, zone_bytes=4 * MIB, width=2, trees=2)),
+    ),
+    _case(
+        "raid10",
+        "walk and both engines read trees that lie in 3 zones of four devices",
+        "raid10",
+        4,
+        _Reading(Shape(nodesize=16384, zones=3, zone_bytes=2 * MIB, width=4)),
+    ),
+    _case(
+        "raid5",
+        "walk and both engines read trees in stripes with parity, on three devices",
+        "raid5",
+        3,
+        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=2 * MIB, width=3)),
+    ),
+    _case(
+        "dup",
+        "walk and engine of 5.10 read trees of which a device has both copies",
+        "dup",
+        1,
+        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=32 * MIB, width=1), (_WALK, _ENGINES[0])),
+    ),
+    _case(
+        "ranges",
+        "both engines read ranges of keys of two trees at once",
+        "raid1",
+        2,
+        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2, trees=2), _ENGINES, parts=True),
+    ),
+    _case(
+        "missing",
+        "walk and both engines read mirrored trees of which the second of two devices is missing",
+        "raid1",
+        2,
+        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2), left_out=1),
     ),
 )
 """Every case."""
