@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.bundle import Bundle
+from harness.errors import UserError
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
 from harness.judge.metadata_reads import checks_of_reads
+from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
+from harness.readahead.record import EVENTS_FILE
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
@@ -43,6 +46,13 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
+    readahead: ReadaheadJudgement | None = None
+    if bundle.has(EVENTS_FILE) and not capture["lost"]:
+        try:
+            readahead = judge_readahead(bundle)
+            checks += readahead.checks
+        except UserError as error:
+            reasons.append(str(error))
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -58,7 +68,11 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         repeat=_repeat(manifest),
         judge=_judge(bundle),
         judged_s=round(time.monotonic() - begin, 3),
-        counts={**(judgement.counts if judgement else {}), **known},
+        counts={
+            **(judgement.counts if judgement else {}),
+            **(readahead.counts if readahead else {}),
+            **known,
+        },
         timeline=timeline(judgement.record) if judgement else {},
     )
 

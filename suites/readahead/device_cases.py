@@ -102,7 +102,7 @@ def _case(
         size_bytes=256 * MIB,
         metadata=metadata,
         mkfs_options=("-n", str(shape.nodesize)),
-        room_bytes=shape.room_bytes,
+        room_bytes=(shape.zones + 1) * shape.zone_bytes,
     )
     return Case(f"readahead/{name}", title, frozenset(groups), layout, reading, 120.0, READS)
 

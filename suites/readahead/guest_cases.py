@@ -60,7 +60,7 @@ CASES: tuple[Case, ...] = (
         "mirrors on pairs of 7 devices, 12 zones: whose peers are locked changes all the time",
         "raid1",
         7,
-        Shape(nodesize=4096, zones=12, zone_bytes=2 * MIB, width=2, trees=2),
+        Shape(nodesize=16384, zones=12, zone_bytes=4 * MIB, width=2, trees=2),
         _again_and_in_parts,
     ),
     guest_case(
@@ -144,7 +144,7 @@ CASES: tuple[Case, ...] = (
         3,
         Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
         _again_and_in_parts,
-        damage=cut_short,
+        failure=cut_short,
     ),
     guest_case(
         "guest-generations",
@@ -177,7 +177,7 @@ CASES: tuple[Case, ...] = (
         "two mirrors and 6 zones, small enough to be kept",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=6, zone_bytes=MIB // 2, width=2, kept=0.8),
+        Shape(nodesize=4096, zones=6, zone_bytes=MIB, width=2, kept=0.8),
         _whole,
         groups=("data",),
     ),
