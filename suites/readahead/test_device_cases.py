@@ -62,6 +62,13 @@ def test_trees_lie_in_many_zones(out: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+def test_methods_take_turns(out: Path) -> None:
+    runs = load_runs(Bundle.open(out / "raid1"))
+    walk, linux, seed = "walk", "readahead linux_5_10", "readahead seed_2011"
+    assert [run.method for run in runs] == [walk, linux, seed, linux, seed, walk]
+
+
+@pytest.mark.timeout(600)
 def test_a_block_that_is_left_out_of_the_record_is_missed(out: Path, tmp_path: Path) -> None:
     """The bundle is judged again without one read; so it is the record that is judged."""
     bundle = Bundle.open(out / "raid1")
