@@ -24,6 +24,8 @@ _NEAR = 600
 """Rows before a disagreement in which its reason is looked for."""
 TRIES = 3000
 """Orders tried for one disagreement."""
+_MORE = 4
+"""So many sections more than behind a row were seen there can be in another order."""
 _PAIRED = 60
 """Delays that are tried in pairs."""
 
@@ -103,8 +105,9 @@ class Search:
 
     def _other_waits(self, row: int, end: int) -> Iterator[tuple[int, Waits]]:
         """Yield ways to wait behind `row`: as long as can be, until a row before `end`, and both."""
-        sections = range(self.replay.ran[row])
-        rows = range(row + 1, end)
+        sections = range(self.replay.ran[row] + _MORE)
+        # What agreed so far most likely stays as it was: the latest rows first.
+        rows = range(end - 1, row, -1)
         yield from ((row, {section: None}) for section in sections)
         yield from ((row, {section: until}) for until in rows for section in sections)
         for section, until in self.delays.get(row, {}).items():

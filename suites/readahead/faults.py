@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Puts faults into the readahead engine, and sees what catches them.
 
-First the recorded bundles of `suites/data`, each judged up to its first difference and without looking for
-another order of threads; then, for what they do not show, properties (`properties.py`).
-`python -m suites.readahead.faults` prints the table of docs/readahead-faults.md.
+First the recorded bundles of `suites/data`, the smallest first, each up to its first difference, in the order
+of threads that the engine without a fault agrees with; then, for what no bundle shows, properties
+(`properties.py`).
+`python -m suites.readahead.faults` prints the table of docs/readahead-faults.md; given folders of bundles,
+theirs.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,7 +22,7 @@ from unittest.mock import patch
 
 from harness.bundle import Bundle
 from harness.judge.readahead import COMPARED
-from harness.judge.readahead_replay import Disagreement, Engine, Replay
+from harness.judge.readahead_replay import Disagreement, Engine, Replay, Waits
 from harness.judge.readahead_search import Search
 from harness.readahead.excerpt import Excerpt, load_excerpt
 from harness.readahead.record import EVENTS_FILE, Event, Kind, Request, events_of, load_requests
@@ -102,6 +104,8 @@ class Record:
     events: Sequence[Event]
     requests: Sequence[Request]
     excerpt: Excerpt
+    delays: Mapping[int, Waits]
+    """The order of threads (`Search.delays`)."""
 
 
 @dataclass(frozen=True)
@@ -145,17 +149,20 @@ def _code(name: str, fault: Fault) -> str:
 @cache
 def records() -> tuple[Record, ...]:
     """Return the recorded bundles of readaheads, the smallest first."""
-    bundles = [Bundle.open(path.parent) for path in DATA.glob(f"**/{EVENTS_FILE}")]
-    found = [
-        Record(
-            f"{bundle.path.parent.name}/{bundle.path.name}",
-            events_of(bundle),
-            load_requests(bundle),
-            load_excerpt(bundle),
-        )
-        for bundle in bundles
-    ]
+    return read_records(DATA)
+
+
+def read_records(folder: Path) -> tuple[Record, ...]:
+    """Return the bundles with readaheads below `folder`, the smallest first."""
+    found = [_record(Bundle.open(path.parent)) for path in folder.glob(f"**/{EVENTS_FILE}")]
     return tuple(sorted(found, key=lambda record: len(record.events)))
+
+
+def _record(bundle: Bundle) -> Record:
+    events, requests, excerpt = events_of(bundle), load_requests(bundle), load_excerpt(bundle)
+    search = Search(Replay(events, requests, excerpt))
+    search.run()
+    return Record(bundle.path.name, events, requests, excerpt, search.delays)
 
 
 def catch(broken: Mutant, among: Sequence[Record]) -> Catch | None:
@@ -202,17 +209,18 @@ def row(fault: Fault, found: Catch | None) -> str:
     return f"| {fault.name} | {fault.what} | {found.where} | {found.after} |"
 
 
-def table(among: Sequence[Record]) -> list[str]:
-    """Return the rows of all faults."""
-    return [row(fault, catch(mutant(fault), among)) for fault in FAULTS]
+def table(among: Sequence[Record]) -> Iterator[str]:
+    """Yield the rows of all faults."""
+    return (row(fault, catch(mutant(fault), among)) for fault in FAULTS)
 
 
-def _main() -> None:
+def _main(folders: Sequence[str]) -> None:
+    among = [record for folder in folders for record in read_records(Path(folder))] or records()
     print("| fault | what is wrong in the engine | caught by | after events |")
     print("|---|---|---|---|")
-    for line in table(records()):
+    for line in table(among):
         print(line, flush=True)
 
 
 if __name__ == "__main__":
-    _main()
+    _main(sys.argv[1:])
