@@ -28,6 +28,8 @@ __all__ = ["Shape", "drop_caches", "make_trees"]
 MIB = 1 << 20
 LEAF_OVERHEAD = 101 + 25 + 30 + 16
 """btrfs_header, btrfs_item, btrfs_dir_item and the attribute's name, bytes."""
+LEAST = 16
+"""So many attributes are set in a transaction, or more."""
 TRIES = 50
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 BTRFS_IOC_SYNC = 0x9408
@@ -74,9 +76,8 @@ def make_trees(experiment: LiveExperiment, shape: Shape) -> list[int]:
 
 
 def drop_caches() -> None:
-    """Have the kernel forget every block that nobody uses."""
-    os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    """Have the kernel forget every block that nobody uses and that is written."""
+    Path("/proc/sys/vm/drop_caches").write_text("1\n")
 
 
 def _tree(experiment: LiveExperiment, name: str) -> tuple[int, Path]:
@@ -112,12 +113,12 @@ class _Leaves:
         self._files = files
         self._value = bytes(shape.nodesize - LEAF_OVERHEAD)
         self._spare = max(3 * MIB, SPARE_NODES * shape.nodesize)
-        self._batch = max(16, shape.zone_bytes // shape.nodesize // 8)
+        self._nodesize = shape.nodesize
         self._names: list[tuple[Path, str]] = []
 
     def fill(self) -> None:
         """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space."""
-        while _space(self._experiment.mount).free > self._spare and self._set_some():
+        while (free := _space(self._experiment.mount).free) > self._spare and self._set_some(free):
             pass
 
     def fill_new(self, before: int) -> None:
@@ -126,15 +127,15 @@ class _Leaves:
         The kernel makes it only when it must.
         """
         for _ in range(TRIES):
-            self._set_some()
+            self._set_some(self._spare)
             if _space(self._experiment.mount).total > before:
                 return self.fill()
         raise InfrastructureError("the kernel makes no block group of metadata, though it has room")
 
-    def _set_some(self) -> bool:
-        """Return whether there was room for all."""
+    def _set_some(self, free: int) -> bool:
+        """Do so in one transaction, as far as `free` bytes allow; return whether there was room for all."""
         try:
-            for _ in range(self._batch):
+            for _ in range(max(LEAST, (free - self._spare) // self._nodesize // 4)):
                 os.setxattr(*self._next(), self._value)
         except OSError as error:
             if error.errno != ENOSPC:
@@ -158,7 +159,7 @@ class _Leaves:
             if rng.random() >= kept:
                 with suppress(OSError):
                     os.removexattr(file, name)
-            if number % self._batch == 0:
+            if number % (2 * LEAST) == 0:
                 _commit(self._experiment.mount)
         self._experiment.sync()
 
