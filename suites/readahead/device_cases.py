@@ -83,9 +83,9 @@ def _some_keys(experiment: LiveExperiment) -> tuple[Key, Key]:
     return Key(257, 24, first), Key(257, 24, last)
 
 
-def _shape(zones: int, zone_mib: int, *, width: int, trees: int = 1) -> Shape:
+def _shape(zones: int, zone_mib: int, *, width: int, trees: int = 1, nodesize: int = 16384) -> Shape:
     """Return trees that are aged by rewriting alone: to remove from a file system so full takes long."""
-    return Shape(16384, zones, zone_mib * MIB, width, trees, kept=1.0)
+    return Shape(nodesize, zones, zone_mib * MIB, width, trees, kept=1.0)
 
 
 def _case(
@@ -113,28 +113,28 @@ CASES: tuple[Case, ...] = (
         "walk and both engines read trees that lie in 6 zones, each on two of three devices",
         "raid1",
         3,
-        _Reading(_shape(6, 4, width=2, trees=2), repetitions=2),
+        _Reading(_shape(6, 6, width=2, trees=2), repetitions=2),
     ),
     _case(
         "raid10",
         "walk and both engines read trees that lie in 3 zones of four devices",
         "raid10",
         4,
-        _Reading(_shape(3, 2, width=4)),
+        _Reading(_shape(3, 4, width=4)),
     ),
     _case(
         "raid5",
         "walk and both engines read trees in stripes with parity, on three devices",
         "raid5",
         3,
-        _Reading(_shape(2, 2, width=3)),
+        _Reading(_shape(3, 4, width=3)),
     ),
     _case(
         "dup",
         "walk and engine of 5.10 read trees of which a device has both copies",
         "dup",
         1,
-        _Reading(_shape(2, 32, width=1), (_WALK, _ENGINES[0])),
+        _Reading(_shape(6, 4, width=1, nodesize=4096), (_WALK, _ENGINES[0])),
     ),
     _case(
         "ranges",
