@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from harness.fio import FioJob, FioResult
+    from harness.kernels import Kernel
     from loopdevs import BtrfsLayout
 
 __all__ = ["Case", "Experiment", "find_case", "suite_cases"]
@@ -46,6 +47,10 @@ class Experiment(Protocol):
         """Unmount and mount again, with other options if given; the capture goes on."""
 
 
+def _anywhere(_kernel: Kernel) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Case:
     """One experiment, declared in `suites/`."""
@@ -62,6 +67,10 @@ class Case:
     """The workload."""
     deadline_s: float = 120.0
     """After this long the case is given up as lost infrastructure, s."""
+    capture: str | None = None
+    """What records it (`harness.capture.choice`); None for what the run was told."""
+    why_not: Callable[[Kernel], Sequence[str]] = _anywhere
+    """Makes ready on the host what the case needs of a kernel; every reason why it cannot run there."""
 
     @property
     def suite(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loopdevs.control import forget_device
 from loopdevs.deadline import Deadline
 from loopdevs.devices import make_device
 from loopdevs.errors import LoopdevsError
@@ -51,27 +52,31 @@ class BtrfsFilesystem:
             self.backing_files = tuple(file for file, _ in members)
             """The files of the loop devices; none for given devices."""
             self.devices = tuple(device for _, device in members) or self._take(given)
-            self._make_filesystem(size_given=bool(given))
+            self._make_filesystem(size_given=bool(given or layout.room_bytes))
         self.direct_io = all(uses_direct_io(device) for _, device in members) if members else None
         """Whether every loop device does direct I/O on its backing file; None for given devices."""
         self.backing = mount_holding(ledger.directory).type if members else None
         """Type of the file system that the loop devices' files lie on; None for given devices."""
         self._entries: list[Entry] = list(ledger.entries[first:])
 
-    def mount(self, options: Sequence[str] | None = None) -> None:
-        """Mount, with `options` instead of the layout's if given; LoopdevsError when the kernel refuses."""
+    def mount(self, options: Sequence[str] | None = None, *, without: Sequence[Path] = ()) -> None:
+        """Mount, with `options` instead of the layout's if given; LoopdevsError when the kernel refuses.
+
+        The kernel is made to forget the devices `without` before, so that they are missing.
+        """
         if self.mounted:
             raise LoopdevsError(f"{self.mountpoint} is mounted already")
         chosen = self.layout.mount_options if options is None else tuple(options)
         check_mount_options(chosen)
-        members = [f"device={device}" for device in self.devices[1:]]
+        first, *others = [device for device in self.devices if device not in without]
+        members = [f"device={device}" for device in others]
+        for device in without:
+            forget_device(device, Deadline(UNDO_DEADLINE_S))
         mount_options = ["-o", ",".join([*chosen, *members])] if chosen or members else []
         with self._ledger.rollback():
             self._ledger.record(self._mount_entry)
             self._entries.append(self._mount_entry)
-            self._ledger.run_tool(
-                "mount", ["-i", "-t", "btrfs", *mount_options, self.devices[0], self.mountpoint]
-            )
+            self._ledger.run_tool("mount", ["-i", "-t", "btrfs", *mount_options, first, self.mountpoint])
 
     def umount(self, deadline_s: float = UNDO_DEADLINE_S) -> None:
         """Unmount if mounted, waiting while busy; LoopdevsError says who holds it after `deadline_s`."""
@@ -100,7 +105,7 @@ class BtrfsFilesystem:
 
     def _make_device(self, name: str) -> tuple[Path, Path]:
         """Make a backing file and a loop device that btrfs may come to know; return both."""
-        member = make_device(self._ledger, name, self.layout.size_bytes)
+        member = make_device(self._ledger, name, self.layout.device_bytes)
         # mkfs.btrfs and mount both show the device to the kernel.
         self._ledger.record(ScanEntry(name))
         return member

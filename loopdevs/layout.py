@@ -48,7 +48,7 @@ class BtrfsLayout:
     devices: int = 1
     """Number of loop devices."""
     size_bytes: int = 4 * 1024**3
-    """Size of each device; the backing files are sparse."""
+    """Size of each device, as far as the file system has it; the backing files are sparse."""
     data: str = "single"
     """Data profile."""
     metadata: str = "single"
@@ -57,11 +57,22 @@ class BtrfsLayout:
     """Further arguments of mkfs.btrfs; none may name a path."""
     mount_options: tuple[str, ...] = ()
     """Options of mount -o."""
+    room_bytes: int = 0
+    """Bytes of each device behind the file system, which it can be grown into."""
+
+    @property
+    def device_bytes(self) -> int:
+        """Size of each device with the room behind the file system, bytes."""
+        return self.size_bytes + self.room_bytes
 
     def __post_init__(self) -> None:
         for role, profile in (("data", self.data), ("metadata", self.metadata)):
             _check_profile(role, profile, self.devices)
         _check_size(self.size_bytes)
+        if self.room_bytes < 0 or self.room_bytes % SECTOR_BYTES:
+            raise LoopdevsError(
+                f"room for {self.room_bytes} bytes is not possible: give a multiple of {SECTOR_BYTES}"
+            )
         _check_mkfs_options(self.mkfs_options)
         check_mount_options(self.mount_options)
 

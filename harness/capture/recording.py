@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.bundle import Table
-from harness.capture.checkpoints import Checkpoint
+from harness.bundle import BundleWriter, Table
+from harness.capture.checkpoints import Checkpoint, save_checkpoints
 
 __all__ = ["Recording"]
 
@@ -23,3 +23,13 @@ class Recording:
     """Lost events by reason."""
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the manifest's `capture`: clock, ring size, bits, owners."""
+
+    @property
+    def count(self) -> int:
+        """How many events there are."""
+        return len(self.events["kind"])
+
+    def save(self, writer: BundleWriter) -> None:
+        """Put the events and checkpoints into a bundle."""
+        writer.add_table("events.npz", self.events)
+        save_checkpoints(writer, self.checkpoints)

@@ -92,7 +92,7 @@ def _record(request: dict[str, Any], workspace: Workspace) -> Answer:
         tools=request["tools"],
         drives=request["drives"],
     )
-    bundle = record_case(plan, workspace, capture_preparer(request["capture"], workspace))
+    bundle = record_case(plan, workspace, capture_preparer(case.capture or request["capture"], workspace))
     return {"digest": bundle.manifest["digest"]}
 
 

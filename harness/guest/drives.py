@@ -35,7 +35,7 @@ def drives_for(cases: Sequence[Case]) -> tuple[int, ...]:
     """Return the sizes of the drives, bytes, that suffice for each of `cases`, as its first devices."""
     count = max(case.layout.devices for case in cases)
     return tuple(
-        max(case.layout.size_bytes for case in cases if case.layout.devices > n) for n in range(count)
+        max(case.layout.device_bytes for case in cases if case.layout.devices > n) for n in range(count)
     )
 
 

@@ -20,7 +20,8 @@ from harness.guest.console import kernel_lines
 from harness.guest.machine import CONSOLE, PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
-from harness.record.record import RecordPlan, capture_facts, case_facts, device_facts
+from harness.record.record import RecordPlan, device_facts
+from harness.record.unrecorded import kernel_named, unrecorded
 from loopdevs import Workspace
 from loopdevs.deadline import Deadline
 
@@ -186,20 +187,11 @@ class GuestSession:
         writer = BundleWriter(plan.folder)
         writer.add_text(CONSOLE_FILE, console)
         writer.add_text("dmesg.txt", "".join(line + "\n" for line in kernel_lines(console)))
-        for name in ("steps.json", "taskstats.json", "layout.json"):
-            writer.add_json(name, [])
-        writer.add_json("devices.json", {})
-        return writer.finish(
+        return unrecorded(
+            plan,
+            writer,
             {
-                "run_id": plan.run_id,
-                "case": case_facts(plan.case),
-                "seed": plan.seed,
-                "kernel": {
-                    "release": kernel.release,
-                    "version": self.version,
-                    "config_sha256": None,
-                    "source": kernel.name,
-                },
+                "kernel": kernel_named(kernel, self.version),
                 "machine": {
                     "cpus": self.plan.guest.cpus,
                     "memory_bytes": self.plan.guest.memory_bytes,
@@ -207,17 +199,12 @@ class GuestSession:
                     "virtual": True,
                 },
                 "tools": _tools(),
-                "capture": capture_facts(None),
                 "devices": device_facts(plan.case, "drive" if self.plan.guest.serials else "loop"),
                 "guest": self.facts(),
                 "started": started.isoformat(timespec="seconds"),
                 "wall_s": round(wall_s, 3),
-                "cpu_s": 0.0,
                 "error": why,
-                "data_mismatch": None,
-                "data_verifications": 0,
-                "dmesg_overrun": 0,
-            }
+            },
         )
 
 

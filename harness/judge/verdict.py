@@ -11,10 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.bundle import Bundle
+from harness.errors import UserError
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
+from harness.judge.metadata_reads import checks_of_reads
+from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
+from harness.readahead.record import EVENTS_FILE
 from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
@@ -29,6 +33,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
     """Judge everything that `bundle` holds; evidence that is lost makes what rests on it UNDECIDED."""
     begin = time.monotonic()
     manifest = bundle.manifest
+    if manifest.get("skipped"):
+        return _skip(bundle)
     capture = manifest["capture"]
     reasons = list(_reasons(bundle))
     checks = [_capture_check(bundle)]
@@ -38,6 +44,14 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             judgement = judge_record(bundle, model)
             checks += judgement.checks
         except (MissingBitError, UnknownBehaviourError) as error:
+            reasons.append(str(error))
+    checks += checks_of_reads(bundle)
+    readahead: ReadaheadJudgement | None = None
+    if bundle.has(EVENTS_FILE) and not capture["lost"]:
+        try:
+            readahead = judge_readahead(bundle)
+            checks += readahead.checks
+        except UserError as error:
             reasons.append(str(error))
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
@@ -52,11 +66,33 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         lost=capture["lost"],
         seed=manifest["seed"],
         repeat=_repeat(manifest),
-        judge=f"./iodiff judge {shlex.quote(str(bundle.path))}",
+        judge=_judge(bundle),
         judged_s=round(time.monotonic() - begin, 3),
-        counts={**(judgement.counts if judgement else {}), **known},
+        counts={
+            **(judgement.counts if judgement else {}),
+            **(readahead.counts if readahead else {}),
+            **known,
+        },
         timeline=timeline(judgement.record) if judgement else {},
     )
+
+
+def _skip(bundle: Bundle) -> CaseVerdict:
+    case = bundle.manifest["case"]
+    return CaseVerdict(
+        case=case["id"],
+        suite=case["suite"],
+        verdict=Verdict.SKIP,
+        checks=(),
+        reasons=tuple(bundle.manifest["skipped"]),
+        seed=bundle.manifest["seed"],
+        repeat=_repeat(bundle.manifest),
+        judge=_judge(bundle),
+    )
+
+
+def _judge(bundle: Bundle) -> str:
+    return f"./iodiff judge {shlex.quote(str(bundle.path))}"
 
 
 def _repeat(manifest: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ class Apt:
         Raises UserError as `update` does, and when a file is not what the signed lists say.
         """
         folder = self._work / "debs"
-        places = {package: folder / f"{package.name}_{package.version}_amd64.deb" for package in packages}
+        places = {package: folder / _file_name(package) for package in packages}
         for path in folder.iterdir():
             if path not in places.values():
                 path.unlink()
@@ -166,6 +166,10 @@ class Apt:
                         # The group, as it is apt's methods that then give the file in the making the time
                         # stamp of the one in the archive, without which it would be begun anew.
                         os.killpg(process.pid, signal.SIGTERM)
+
+
+def _file_name(package: Package) -> str:
+    return f"{package.name}_{package.version}_{package.architecture}.deb"
 
 
 def _step(folder: Path, total: int) -> int:

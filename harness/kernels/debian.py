@@ -16,7 +16,7 @@ from harness.kernels.sources import Source, archive, machine_sources, stanzas_fo
 from harness.kernels.store import Entry, cached, folder, locked, publish, scratch
 from harness.kernels.tools import Progress, complaint, human, run
 
-__all__ = ["SUITES", "debian_kernel"]
+__all__ = ["SUITES", "debian_kernel", "places", "sites"]
 
 SUITES: dict[str, tuple[tuple[str, ...], ...]] = {
     "5.10": (("bullseye", "bullseye-security"),),
@@ -67,11 +67,11 @@ def _workshop(label: str) -> Iterator[Path]:
 
 def _fetch(name: str, series: str, work: Path, progress: Progress) -> Entry:
     _check_architecture()
-    main, security = _sites()
+    main, security = sites()
     for suites in SUITES[series]:
-        places = _places(main, security, suites)
-        progress(f"{name}: reading the package lists of {', '.join(places)} at {main.shown}")
-        apt = Apt(work, "".join(stanzas_for(site, [suite], "amd64") for suite, site in places.items()))
+        found = places(main, security, suites)
+        progress(f"{name}: reading the package lists of {', '.join(found)} at {main.shown}")
+        apt = Apt(work, "".join(stanzas_for(site, [suite], "amd64") for suite, site in found.items()))
         apt.update()
         packages = _packages(apt, None if series == "sid" else series)
         if packages:
@@ -96,7 +96,8 @@ def _check_architecture() -> None:
         raise UserError(f"Debian's kernels are fetched for amd64 only, not for {architecture}")
 
 
-def _sites() -> tuple[Source, Source | None]:
+def sites() -> tuple[Source, Source | None]:
+    """Return where Debian's archive is, and that of its security updates; UserError without the first."""
     sources = machine_sources()
     main = archive(sources, security=False)
     if main is None:
@@ -104,10 +105,10 @@ def _sites() -> tuple[Source, Source | None]:
     return main, archive(sources, security=True)
 
 
-def _places(main: Source, security: Source | None, suites: Iterable[str]) -> dict[str, Source]:
+def places(main: Source, security: Source | None, suites: Iterable[str]) -> dict[str, Source]:
     """Return where each suite is; those of security updates are nowhere when apt has no source of them."""
-    sites = {suite: security if suite.endswith("-security") else main for suite in suites}
-    return {suite: site for suite, site in sites.items() if site is not None}
+    found = {suite: security if suite.endswith("-security") else main for suite in suites}
+    return {suite: site for suite, site in found.items() if site is not None}
 
 
 def _packages(apt: Apt, series: str | None) -> list[Package]:

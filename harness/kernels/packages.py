@@ -28,6 +28,8 @@ class Package:
     """Bytes to download."""
     installed: int
     """Bytes when unpacked, as its makers reckon."""
+    architecture: str = "amd64"
+    """`all` for what is the same everywhere."""
 
 
 def parse(text: str) -> list[Package]:
@@ -44,6 +46,7 @@ def _package(stanza: str) -> Package:
         depends,
         int(fields.get("Size", 0)),
         int(fields.get("Installed-Size", 0)) * 1024,
+        fields.get("Architecture", "amd64"),
     )
 
 

@@ -15,6 +15,8 @@ from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
+from harness.readahead.capture import ReadaheadCapture
+from harness.readahead.reads_capture import ReadsCapture
 from harness.record.kmsg import KernelLog, lines_since_boot
 from harness.record.stale_pages import explanation
 from harness.taskstats import ExitAccounting
@@ -38,12 +40,13 @@ class LiveExperiment:
         deadline_s: float,
     ) -> None:
         self.mount = filesystem.mountpoint
+        self.filesystem = filesystem
+        """All of it, for cases that mount in other ways or damage it."""
         self.seed = seed
         self.rng = random.Random(f"{seed} {name}")
         self.steps: list[dict[str, Any]] = []
         self.taskstats: list[dict[str, Any]] = []
         self._workspace = workspace
-        self._filesystem = filesystem
         self._capture = capture
         self._writer = writer
         self._log = log
@@ -101,10 +104,20 @@ class LiveExperiment:
 
     def remount(self, options: Sequence[str] = ()) -> None:
         """See `Experiment.remount`."""
-        self._logged("umount", {}, self._filesystem.umount)
+        self._logged("umount", {}, self.filesystem.umount)
         self._logged(
-            "mount", {"options": list(options)}, lambda: self._filesystem.mount(tuple(options) or None)
+            "mount", {"options": list(options)}, lambda: self.filesystem.mount(tuple(options) or None)
         )
+
+    def readahead(self) -> ReadaheadCapture:
+        """Return what starts and records readaheads, in a case whose `capture` that is."""
+        assert isinstance(self._capture, ReadaheadCapture)
+        return self._capture
+
+    def reads(self) -> ReadsCapture:
+        """Return what keeps reads and trees, in a case whose `capture` that is."""
+        assert isinstance(self._capture, ReadsCapture)
+        return self._capture
 
     def _explain_failed_sync(self) -> str | None:
         return explanation(self._log.lines(), lines_since_boot(), self.mount)

@@ -19,7 +19,6 @@ from typing import Any
 
 from harness.bundle import Bundle, BundleWriter
 from harness.capture import Capture, Recording
-from harness.capture.checkpoints import save_checkpoints
 from harness.capture.choice import CaptureFactory
 from harness.cases import Case
 from harness.errors import InfrastructureError, UserError
@@ -31,7 +30,14 @@ from harness.record.kmsg import KernelLog
 from harness.record.layout import device_counters, filesystem_layout
 from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
 
-__all__ = ["CapturePreparer", "RecordPlan", "capture_facts", "case_facts", "device_facts", "record_case"]
+__all__ = [
+    "CapturePreparer",
+    "RecordPlan",
+    "capture_facts",
+    "case_facts",
+    "device_facts",
+    "record_case",
+]
 
 FULL_BYTES = 8 << 20
 """With less than this free, a file system has refused somebody something, or is about to."""
@@ -124,8 +130,7 @@ def _record(
     writer.add_text("dmesg.txt", "".join(line + "\n" for line in lines))
     recording = evidence.recording
     if recording is not None:
-        writer.add_table("events.npz", recording.events)
-        save_checkpoints(writer, recording.checkpoints)
+        recording.save(writer)
     facts = _facts(plan, evidence)
     facts["devices"] = device_facts(case, "drive" if plan.drives else "loop", filesystem)
     return writer.finish(facts)
@@ -256,7 +261,7 @@ def capture_facts(recording: Recording | None) -> dict[str, Any]:
         return {"method": None, "events": 0, "lost": 0, "lost_reasons": {}}
     return {
         "method": recording.method,
-        "events": len(recording.events["kind"]),
+        "events": recording.count,
         "lost": sum(recording.lost.values()),
         "lost_reasons": recording.lost,
         **recording.facts,

@@ -14,6 +14,7 @@ from harness.errors import InfrastructureError
 from harness.judge.verdict import judge_bundle
 from harness.kernels import Kernel
 from harness.record.record import RecordPlan
+from harness.record.unrecorded import skipped
 from harness.run.files import save_verdict
 from harness.run.plan import Observer, RunPlan
 from harness.verdicts import CaseVerdict
@@ -105,7 +106,8 @@ class Row:
     ) -> CaseVerdict:
         begin = time.monotonic()
         self.observer.begin(self.kernel, plan.case)
-        bundle = record(plan)
+        reasons = plan.case.why_not(self.kernel)
+        bundle = skipped(plan, self.kernel, reasons) if reasons else record(plan)
         self.observer.judging(self.kernel, plan.case)
         with judging():
             verdict = judge_bundle(bundle)

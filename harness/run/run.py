@@ -12,13 +12,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.bundle import Bundle
 from harness.capture.choice import capture_preparer
 from harness.errors import UserError
 from harness.guest.drives import DRIVES
 from harness.kernels import HOST
 from harness.record.host import kernel_facts, machine_facts
 from harness.record.interruption import interruptible, interruptions_held
-from harness.record.record import record_case
+from harness.record.record import RecordPlan, record_case
 from harness.run.files import RUN_FILE, run_folder, write_json
 from harness.run.guests import run_guests
 from harness.run.plan import Observer, RunPlan
@@ -76,9 +77,12 @@ class _Run:
                 write_json(self.plan.out / RUN_FILE, self._facts())
 
     def _on_host(self, row: Row, workspace: Workspace) -> None:
-        prepare = capture_preparer(self.plan.capture, workspace)
+        def record(plan: RecordPlan) -> Bundle:
+            prepare = capture_preparer(plan.case.capture or self.plan.capture, workspace)
+            return record_case(plan, workspace, prepare)
+
         row.facts = {key: value for key, value in kernel_facts().items() if key != "source"}
-        row.run(lambda plan: record_case(plan, workspace, prepare), interruptible, lambda _verdict: True)
+        row.run(record, interruptible, lambda _verdict: True)
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -39,6 +39,14 @@ class Slab:
     def __len__(self) -> int:
         return len(self._live)
 
+    def __getstate__(self) -> tuple[str, list[SlabObject]]:
+        return self.name, self.leaks()
+
+    def __setstate__(self, state: tuple[str, list[SlabObject]]) -> None:
+        # Copies are other objects, with other ids.
+        self.name, objects = state
+        self._live = {id(obj): obj for obj in objects}
+
     def __fingerprint__(self) -> object:
         """How many there are: what they are is found where they are used."""
         return len(self._live)

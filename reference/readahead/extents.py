@@ -28,8 +28,10 @@ def reada_add_block(
 
     `top` is the key at which the next block of the level begins, `generation` the one the block is to have.
     """
+    fs_info.observer.entered("reada_add_block", rc, logical, generation)
     re = yield from reada_find_extent(fs_info, logical, top)
     if re is None:
+        fs_info.observer.returned("reada_add_block", -1, rc, logical)
         return False
     rec = ReadaExtctl(rc, generation)
     fs_info.extctls.born(rec)
@@ -40,6 +42,7 @@ def reada_add_block(
     fs_info.extents.check(re)
     re.extctl.append(rec)
     fs_info.observer.queued(rc, re)
+    fs_info.observer.returned("reada_add_block", 0, rc, logical)
     return True
 
 
@@ -135,6 +138,7 @@ def _take_out(fs_info: FsInfo, index: int, devices: list[BtrfsDevice]) -> None:
 
 def reada_extent_put(fs_info: FsInfo, re: ReadaExtent) -> Steps[None]:
     """Drop a reference; with the last, the extent leaves all trees and its zones."""
+    fs_info.observer.entered("reada_extent_put", re.logical)
     yield READA_LOCK
     fs_info.extents.check(re)
     re.refcnt -= 1

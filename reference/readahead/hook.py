@@ -56,6 +56,7 @@ def readahead_hook(fs_info: FsInfo, re: ReadaExtent, eb: Node | None, err: int) 
 
     An error cuts the branch. Returns the device that had picked it.
     """
+    fs_info.observer.entered("__readahead_hook", re.logical, err)
     yield RE_LOCK
     fs_info.extents.check(re)
     wanting, re.extctl = re.extctl, []
@@ -67,6 +68,7 @@ def readahead_hook(fs_info: FsInfo, re: ReadaExtent, eb: Node | None, err: int) 
         fs_info.extctls.died(rec)
         yield from _wants_no_more(fs_info, rc, re, err)
         yield from reada_extent_put(fs_info, re)
+    fs_info.observer.returned("__readahead_hook", 0, re.logical)
     return for_dev
 
 

@@ -46,19 +46,20 @@ def reada_pick_zone(fs_info: FsInfo, dev: BtrfsDevice) -> bool:
 
     Of several with as many, the first. False if there is none. Called with reada_lock held.
     """
+    fs_info.observer.entered("reada_pick_zone", dev)
     if dev.reada_curr_zone is not None:
         reada_peer_zones_set_lock(dev.reada_curr_zone, 0)
         kref_put_zone(fs_info, dev.reada_curr_zone)
         dev.reada_curr_zone = None
     zone = _most_elements(dev)
     fs_info.observer.picked_zone(dev, zone)
-    if zone is None:
-        return False
-    dev.reada_curr_zone = zone
-    dev.reada_next = zone.start
-    zone.refcnt += 1
-    reada_peer_zones_set_lock(zone, 1)
-    return True
+    if zone is not None:
+        dev.reada_curr_zone = zone
+        dev.reada_next = zone.start
+        zone.refcnt += 1
+        reada_peer_zones_set_lock(zone, 1)
+    fs_info.observer.returned("reada_pick_zone", zone is not None, dev)
+    return zone is not None
 
 
 def _most_elements(dev: BtrfsDevice) -> ReadaZone | None:
@@ -81,6 +82,13 @@ def reada_start_machine_dev(fs_info: FsInfo, dev: BtrfsDevice) -> Steps[bool]:
 
     An extent that another device reads already counts as none found, and so ends a round.
     """
+    fs_info.observer.entered("reada_start_machine_dev", dev)
+    found = yield from _start_dev(fs_info, dev)
+    fs_info.observer.returned("reada_start_machine_dev", found, dev)
+    return found
+
+
+def _start_dev(fs_info: FsInfo, dev: BtrfsDevice) -> Steps[bool]:
     yield READA_LOCK
     re = _next_extent(fs_info, dev)
     if re is None:

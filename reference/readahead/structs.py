@@ -9,7 +9,7 @@ objects. Only `device_list_mutex` is: it is held across stops.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 from reference.machine import Blocked, Slab, SlabObject, Steps, Stop, WaitQueue
 from reference.readahead.behaviour import Behaviour
@@ -184,6 +184,12 @@ class Reads(Protocol):
 
 class Observer:
     """Is told what the engine does. Made for judging and for tests: the engine takes nothing from it."""
+
+    def entered(self, function: str, *arguments: Any) -> None:
+        """A function of reada.c begins, as a probe at its entry would see it; named as in 5.10's file."""
+
+    def returned(self, function: str, result: int, *arguments: Any) -> None:
+        """It is over; `result` is what the C's returns, 0 if that is nothing."""
 
     def queued(self, rc: ReadaControl, re: ReadaExtent) -> None:
         """`rc` wants `re` from now on."""

@@ -11,6 +11,7 @@ __all__ = ["reada_start_machine"]
 
 def reada_start_machine(fs_info: FsInfo) -> Steps[None]:
     """Queue a work (`reada_start_machine`): `machine.reada_start_machine_worker` is to be run once more."""
+    fs_info.observer.entered("reada_start_machine")
     yield ATOMIC
     fs_info.readahead_workers += 1
     yield ATOMIC
