@@ -2,8 +2,8 @@
 """Puts faults into the readahead engine, and sees what catches them.
 
 First the recorded bundles of `suites/data`, the smallest first, each up to its first difference, in the order
-of threads that the engine without a fault agrees with; then, for what no bundle shows, properties
-(`properties.py`).
+of threads that the engine without a fault agrees with; for what none of them shows, records of the model
+itself (`simulated.py`), and then properties (`properties.py`).
 `python -m suites.readahead.faults` prints the table of docs/readahead-faults.md; given folders of bundles,
 theirs.
 """
@@ -30,6 +30,7 @@ from reference.readahead import Readahead
 from suites.readahead.fault import Fault
 from suites.readahead.fault_table import FAULTS
 from suites.readahead.properties import broken_property
+from suites.readahead.simulated import SCENES
 
 __all__ = [
     "BUDGET",
@@ -148,21 +149,33 @@ def _code(name: str, fault: Fault) -> str:
 
 @cache
 def records() -> tuple[Record, ...]:
-    """Return the recorded bundles of readaheads, the smallest first."""
-    return read_records(DATA)
+    """Return the recorded bundles of readaheads, the smallest first, and then those simulated."""
+    return (*read_records(DATA), *simulated_records())
+
+
+def simulated_records() -> Iterator[Record]:
+    """Yield the records of the model itself."""
+    for name, scene in SCENES.items():
+        kernel = scene()
+        yield _record(f"simulated: {name}", kernel.rows, kernel.requests, kernel.excerpt)
 
 
 def read_records(folder: Path) -> tuple[Record, ...]:
     """Return the bundles with readaheads below `folder`, the smallest first."""
-    found = [_record(Bundle.open(path.parent)) for path in folder.glob(f"**/{EVENTS_FILE}")]
+    bundles = [Bundle.open(path.parent) for path in folder.glob(f"**/{EVENTS_FILE}")]
+    found = [
+        _record(bundle.path.name, events_of(bundle), load_requests(bundle), load_excerpt(bundle))
+        for bundle in bundles
+    ]
     return tuple(sorted(found, key=lambda record: len(record.events)))
 
 
-def _record(bundle: Bundle) -> Record:
-    events, requests, excerpt = events_of(bundle), load_requests(bundle), load_excerpt(bundle)
+def _record(name: str, events: Sequence[Event], requests: Sequence[Request], excerpt: Excerpt) -> Record:
     search = Search(Replay(events, requests, excerpt))
     search.run()
-    return Record(bundle.path.name, events, requests, excerpt, search.delays)
+    if search.disagreement is not None:
+        raise AssertionError(f"{name}: the engine without a fault differs: {search.disagreement}")
+    return Record(name, events, requests, excerpt, search.delays)
 
 
 def catch(broken: Mutant, among: Sequence[Record]) -> Catch | None:
@@ -181,17 +194,14 @@ def catch(broken: Mutant, among: Sequence[Record]) -> Catch | None:
 
 def _caught_by(engine: Engine, record: Record) -> Catch | None:
     replay = Replay(record.events, record.requests, record.excerpt, engine)
-    search = Search(replay, tries=0)
+    replay.delays = record.delays
     try:
-        search.run()
+        replay.run()
     except EndlessError:
         return Catch(f"the engine does not end in {record.name}", _place(replay.at, record))
-    found = search.disagreement
-    return (
-        None
-        if found is None
-        else Catch(f"{_check(found, record)} in {record.name}", _place(found.event, record))
-    )
+    except Disagreement as found:
+        return Catch(f"{_check(found, record)} in {record.name}", _place(found.event, record))
+    return None
 
 
 def _check(found: Disagreement, record: Record) -> str:
@@ -215,7 +225,8 @@ def table(among: Sequence[Record]) -> Iterator[str]:
 
 
 def _main(folders: Sequence[str]) -> None:
-    among = [record for folder in folders for record in read_records(Path(folder))] or records()
+    recorded = [record for folder in folders for record in read_records(Path(folder))]
+    among = [*recorded, *simulated_records()] if folders else records()
     print("| fault | what is wrong in the engine | caught by | after events |")
     print("|---|---|---|---|")
     for line in table(among):
