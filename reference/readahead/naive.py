@@ -30,7 +30,6 @@ def blocks_to_read(
         if bytenr in left_out:
             continue
         found.append(bytenr)
-        # What fails may be readable nowhere.
         if bytenr in failing:
             continue
         node = source.node(bytenr)
