@@ -23,6 +23,8 @@ def test_profile_needs_its_devices(profile: str) -> None:
         ({"data": "raid7"}, "data profile 'raid7' is unknown"),
         ({"size_bytes": MINIMUM_DEVICE_BYTES - 4096}, "bytes is not possible"),
         ({"size_bytes": MINIMUM_DEVICE_BYTES + 512}, "multiple of 4096"),
+        ({"room_bytes": 512}, "room for 512 bytes is not possible"),
+        ({"room_bytes": -4096}, "room for -4096 bytes is not possible"),
         ({"mkfs_options": ("-n", "4096", "/dev/sda")}, "'/dev/sda' is not for a layout"),
         ({"mkfs_options": ("--rootdir=/etc",)}, "is not for a layout"),
         ({"mkfs_options": ("-f",)}, "'-f' is not for a layout"),

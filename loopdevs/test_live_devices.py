@@ -113,6 +113,33 @@ def test_mount_options_reach_the_kernel(root: Path) -> None:
         assert "compress" not in _options(fs.mountpoint)
 
 
+def test_room_to_grow_is_no_part_of_the_file_system(root: Path) -> None:
+    layout = BtrfsLayout(size_bytes=MINIMUM_DEVICE_BYTES, room_bytes=8 << 20)
+    with Workspace.create(root / "run") as workspace, workspace.btrfs(layout) as filesystem:
+        filesystem.mount()
+        assert _bytes(filesystem.mountpoint) == MINIMUM_DEVICE_BYTES
+        subprocess.run(["btrfs", "filesystem", "resize", "max", filesystem.mountpoint], check=True)
+        assert _bytes(filesystem.mountpoint) == layout.device_bytes
+
+
+def _bytes(mountpoint: Path) -> int:
+    status = os.statvfs(mountpoint)
+    return status.f_blocks * status.f_frsize
+
+
+def test_a_device_can_be_missing(root: Path) -> None:
+    layout = BtrfsLayout(devices=3, size_bytes=MINIMUM_DEVICE_BYTES, metadata="raid1")
+    with Workspace.create(root / "run") as workspace, workspace.btrfs(layout) as filesystem:
+        for gone in filesystem.devices[:2]:
+            filesystem.mount(["ro", "degraded"], without=[gone])
+            shown = {link.name for link in Path(f"/sys/fs/btrfs/{filesystem.fsid}/devices").iterdir()}
+            assert shown == {device.name for device in filesystem.devices if device != gone}
+            filesystem.umount()
+        filesystem.mount()
+        shown = {link.name for link in Path(f"/sys/fs/btrfs/{filesystem.fsid}/devices").iterdir()}
+        assert len(shown) == 3
+
+
 def test_btrfs_forgets_the_devices(root: Path) -> None:
     with Workspace.create(root / "run") as workspace:
         fs = workspace.btrfs(MIRRORED)

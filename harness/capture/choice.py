@@ -12,14 +12,17 @@ from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
 from harness.readahead.capture import ReadaheadCapture
+from harness.readahead.reads_capture import ReadsCapture
 from loopdevs import Workspace
 
-__all__ = ["CAPTURES", "READAHEAD", "CaptureFactory", "capture_preparer", "prepared_bpf"]
+__all__ = ["CAPTURES", "READAHEAD", "READS", "CaptureFactory", "capture_preparer", "prepared_bpf"]
 
 CAPTURES = ("bpf", "tracefs")
 """Those of extent-io-trees, which a run can choose from."""
 READAHEAD = "readahead"
 """The one that cases of readaheads have instead."""
+READS = "reads"
+"""The one of cases that read trees from the devices themselves."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -33,6 +36,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         )
     if name == READAHEAD:
         return lambda: nullcontext(lambda _fsid, _scratch: ReadaheadCapture())
+    if name == READS:
+        return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
     return prepared_bpf
 
 

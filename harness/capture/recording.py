@@ -24,6 +24,11 @@ class Recording:
     facts: dict[str, Any] = field(default_factory=dict)
     """More for the manifest's `capture`: clock, ring size, bits, owners."""
 
+    @property
+    def count(self) -> int:
+        """How many events there are."""
+        return len(self.events["kind"])
+
     def save(self, writer: BundleWriter) -> None:
         """Put the events and checkpoints into a bundle."""
         writer.add_table("events.npz", self.events)

@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
+from harness.judge.metadata_reads import checks_of_reads
 from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
 from harness.readahead.record import EVENTS_FILE
@@ -44,6 +45,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += judgement.checks
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
+    checks += checks_of_reads(bundle)
     readahead: ReadaheadJudgement | None = None
     if bundle.has(EVENTS_FILE) and not capture["lost"]:
         try:

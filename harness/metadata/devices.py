@@ -18,12 +18,12 @@ __all__ = ["Devices"]
 class Devices:
     """Devices of one file system, by devid; leaving it as a context closes them."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], *, direct: bool = False) -> None:
         """Open all; MetadataError if one cannot be read or they are not devices of one file system."""
         with ExitStack() as opened:
             images: list[Image] = []
             for path in paths:
-                images.append(Image(path))
+                images.append(Image(path, direct=direct))
                 opened.callback(images[-1].close)
             self.images = _by_devid(images)
             """By devid."""

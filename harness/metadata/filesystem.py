@@ -40,13 +40,13 @@ class FileSystem:
     2
     """
 
-    def __init__(self, paths: Iterable[Path], *, degraded: bool = False) -> None:
+    def __init__(self, paths: Iterable[Path], *, degraded: bool = False, direct: bool = False) -> None:
         """Open the devices at `paths`, in any order, and read the chunk tree, as a mount does.
 
-        With `degraded`, devices may be missing, or have missed the last transactions. MetadataError says in
-        one line what is wrong.
+        With `degraded`, devices may be missing, or have missed the last transactions; `direct` reads go past
+        the page cache. MetadataError says in one line what is wrong.
         """
-        self.devices = Devices(paths)
+        self.devices = Devices(paths, direct=direct)
         self.superblock = self.devices.superblock
         self.nodesize = self.superblock.nodesize
         """Size of a block of a tree, bytes."""

@@ -16,6 +16,7 @@ from harness.capture import Capture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
 from harness.readahead.capture import ReadaheadCapture
+from harness.readahead.reads_capture import ReadsCapture
 from harness.record.kmsg import KernelLog, lines_since_boot
 from harness.record.stale_pages import explanation
 from harness.taskstats import ExitAccounting
@@ -111,6 +112,11 @@ class LiveExperiment:
     def readahead(self) -> ReadaheadCapture:
         """Return what starts and records readaheads, in a case whose `capture` that is."""
         assert isinstance(self._capture, ReadaheadCapture)
+        return self._capture
+
+    def reads(self) -> ReadsCapture:
+        """Return what keeps reads and trees, in a case whose `capture` that is."""
+        assert isinstance(self._capture, ReadsCapture)
         return self._capture
 
     def _explain_failed_sync(self) -> str | None:

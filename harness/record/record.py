@@ -261,7 +261,7 @@ def capture_facts(recording: Recording | None) -> dict[str, Any]:
         return {"method": None, "events": 0, "lost": 0, "lost_reasons": {}}
     return {
         "method": recording.method,
-        "events": len(recording.events["kind"]),
+        "events": recording.count,
         "lost": sum(recording.lost.values()),
         "lost_reasons": recording.lost,
         **recording.facts,

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.readahead import guest_cases
+from suites.readahead import device_cases, guest_cases
 
 __all__ = ["CASES"]
 
-CASES = (*guest_cases.CASES,)
+CASES = (*device_cases.CASES, *guest_cases.CASES)
 """Every case of the suite."""

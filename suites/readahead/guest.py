@@ -18,7 +18,7 @@ from loopdevs import BtrfsLayout
 from reference.readahead import MAX_KEY, MIN_KEY, Key
 from suites.readahead.guest_trees import Shape, drop_caches, make_trees
 
-__all__ = ["Damage", "Reader", "guest_case", "ranges", "whole"]
+__all__ = ["Damage", "Failure", "Reader", "guest_case", "ranges", "undamaged", "whole"]
 
 MIB = 1 << 20
 XATTR_ITEM = 24
@@ -27,6 +27,8 @@ FIRST_INODE = 257
 
 Damage = Callable[[LiveExperiment, Sequence[int]], Sequence[Path]]
 """Does something to the unmounted devices, given the trees' ids; returns those that are to be missing."""
+Failure = Callable[[LiveExperiment], None]
+"""Has something of the mounted devices fail."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,13 @@ def ranges(reader: Reader, count: int) -> list[Request]:
     return [Request(rng.choice(reader.trees), key(), key()) for _ in range(count)]
 
 
-def _undamaged(_experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:
+def undamaged(_experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:
+    """Leave everything as it is."""
     return ()
+
+
+def _sound(_experiment: LiveExperiment) -> None:
+    pass
 
 
 def guest_case(
@@ -86,7 +93,8 @@ def guest_case(
     shape: Shape,
     read: Callable[[Reader], None],
     *,
-    damage: Damage = _undamaged,
+    damage: Damage = undamaged,
+    failure: Failure = _sound,
     cpus: int = 1,
     groups: Sequence[str] = ("auto",),
 ) -> Case:
@@ -97,10 +105,11 @@ def guest_case(
         filesystem = experiment.filesystem
         trees = make_trees(experiment, shape)
         experiment.step("umount", filesystem.umount)
-        missing = experiment.step("damage", damage, experiment, trees)
+        missing = experiment.step("damage", lambda: damage(experiment, trees))
         options = ["ro", "degraded"] if missing else ["ro"]
         experiment.step("mount", lambda: filesystem.mount(options, without=missing))
         capture = experiment.readahead()
+        failure(experiment)
         drop_caches()
         experiment.step("begin", lambda: capture.begin(experiment.mount, cpus=cpus))
         read(Reader(experiment, trees))
@@ -112,7 +121,6 @@ def guest_case(
         size_bytes=256 * MIB,
         metadata=metadata,
         mkfs_options=("-n", str(shape.nodesize)),
-        # Each zone may be on each device.
         room_bytes=(shape.zones + 1) * shape.zone_bytes,
     )
     return Case(

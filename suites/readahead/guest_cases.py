@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.cases import Case
-from suites.readahead.guest import Reader, guest_case, ranges, whole
+from suites.readahead.guest import Damage, Reader, guest_case, ranges, undamaged, whole
 from suites.readahead.guest_damage import bad_sums, cut_short, one_missing, other_generations
 from suites.readahead.guest_trees import MIB, Shape
 
@@ -45,13 +47,13 @@ def _walk(reader: Reader) -> None:
     reader.wait(reader.add(whole(reader.trees)))
 
 
-CASES: tuple[Case, ...] = (
+MAIN: tuple[Case, ...] = (
     guest_case(
         "guest-raid1",
         "two mirrors and 8 zones: each device's choice of a zone locks the other's",
         "raid1",
         2,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
         groups=("quick", "auto"),
     ),
@@ -60,7 +62,7 @@ CASES: tuple[Case, ...] = (
         "mirrors on pairs of 7 devices, 12 zones: whose peers are locked changes all the time",
         "raid1",
         7,
-        Shape(nodesize=4096, zones=12, zone_bytes=2 * MIB, width=2, trees=2),
+        Shape(nodesize=16384, zones=12, zone_bytes=2 * MIB, width=2, trees=2),
         _again_and_in_parts,
     ),
     guest_case(
@@ -76,7 +78,7 @@ CASES: tuple[Case, ...] = (
         "stripes on 3 devices: no copy to choose from",
         "raid0",
         3,
-        Shape(nodesize=4096, zones=5, zone_bytes=MIB, width=3),
+        Shape(nodesize=4096, zones=5, zone_bytes=MIB // 2, width=3),
         _again_and_in_parts,
     ),
     guest_case(
@@ -92,7 +94,7 @@ CASES: tuple[Case, ...] = (
         "one copy, on one of 3 devices",
         "single",
         3,
-        Shape(nodesize=4096, zones=6, zone_bytes=2 * MIB, width=1),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=1),
         _again_and_in_parts,
     ),
     guest_case(
@@ -100,7 +102,7 @@ CASES: tuple[Case, ...] = (
         "up to 16 ranges of keys at once, some empty, some overlapping",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2, trees=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2, trees=2),
         _ranges,
     ),
     guest_case(
@@ -108,7 +110,7 @@ CASES: tuple[Case, ...] = (
         "three trees twice at once, waited for or sent away: several controls want the same block",
         "raid1",
         5,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2, trees=3),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2, trees=3),
         _many,
     ),
     guest_case(
@@ -116,7 +118,7 @@ CASES: tuple[Case, ...] = (
         "a traditional walk between readaheads: blocks are in memory when they are picked",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=5, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=5, zone_bytes=MIB, width=2),
         _walk,
     ),
     guest_case(
@@ -124,7 +126,7 @@ CASES: tuple[Case, ...] = (
         "a device of four is missing: copies are counted without it, and asked for by wrong numbers",
         "raid1",
         4,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
         damage=one_missing,
     ),
@@ -133,7 +135,7 @@ CASES: tuple[Case, ...] = (
         "spoilt copies of nodes and leaves: an error cuts the branch, the other copy is not asked",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
         damage=bad_sums,
     ),
@@ -142,16 +144,16 @@ CASES: tuple[Case, ...] = (
         "a device fails in a part of it",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
-        damage=cut_short,
+        failure=cut_short,
     ),
     guest_case(
         "guest-generations",
         "nodes of another generation than their parents say: their children are not read",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _whole,
         damage=other_generations,
     ),
@@ -168,18 +170,42 @@ CASES: tuple[Case, ...] = (
         "hooks and workers on two processors at once: the order of records is that of the probes only",
         "raid1",
         3,
-        Shape(nodesize=4096, zones=8, zone_bytes=2 * MIB, width=2),
+        Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
         cpus=2,
     ),
-    guest_case(
-        "guest-raid1-small",
-        "two mirrors and 6 zones, small enough to be kept",
-        "raid1",
-        3,
-        Shape(nodesize=4096, zones=6, zone_bytes=MIB // 2, width=2, kept=0.8),
-        _whole,
-        groups=("data",),
-    ),
 )
+"""What the engine is put to."""
+
+
+def _small(
+    name: str,
+    metadata: str,
+    devices: int,
+    width: int,
+    read: Callable[[Reader], None],
+    *,
+    trees: int = 1,
+    damage: Damage = undamaged,
+) -> Case:
+    """Return a case of which the record is kept: most of the leaves go before they are read."""
+    shape = Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=width, trees=trees, kept=0.15)
+    title = f"for suites/data: few blocks of {metadata} metadata in many zones"
+    return guest_case(name, title, metadata, devices, shape, read, damage=damage, groups=("data",))
+
+
+SMALL: tuple[Case, ...] = (
+    _small("data-raid1", "raid1", 2, 2, _again_and_in_parts),
+    _small("data-three", "raid1", 3, 2, _whole),
+    _small("data-many", "raid1", 3, 2, _many, trees=2),
+    _small("data-ranges", "raid1", 3, 2, _ranges),
+    _small("data-raid10", "raid10", 4, 4, _whole),
+    _small("data-dup", "dup", 1, 1, _whole),
+    _small("data-missing", "raid1", 4, 2, _whole, damage=one_missing),
+    _small("data-bad-sums", "raid1", 3, 2, _whole, damage=bad_sums),
+    _small("data-generations", "raid1", 3, 2, _whole, damage=other_generations),
+)
+"""What `suites/data/readahead` is recorded from."""
+
+CASES = (*MAIN, *SMALL)
 """Every case."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import struct
@@ -16,6 +17,7 @@ from reference.readahead import Node
 
 __all__ = ["bad_sums", "cut_short", "one_missing", "other_generations"]
 
+LOOP_SET_CAPACITY = 0x4C07
 GENERATION_AT = 80
 """Of `generation` in `struct btrfs_header`."""
 
@@ -46,11 +48,13 @@ def other_generations(experiment: LiveExperiment, trees: Sequence[int]) -> Seque
     return ()
 
 
-def cut_short(experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:
-    """Have the last third of the first device fail: its backing file ends before it."""
-    layout = experiment.filesystem.layout
-    os.truncate(experiment.filesystem.backing_files[0], layout.device_bytes - layout.room_bytes * 2 // 3)
-    return ()
+def cut_short(experiment: LiveExperiment) -> None:
+    """Have reads of the last two thirds of the block groups on the first device fail: it ends before them."""
+    filesystem = experiment.filesystem
+    layout = filesystem.layout
+    os.truncate(filesystem.backing_files[0], layout.device_bytes - layout.room_bytes * 2 // 3)
+    with filesystem.devices[0].open("rb") as device:
+        fcntl.ioctl(device, LOOP_SET_CAPACITY)
 
 
 def one_missing(experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:

@@ -2,7 +2,7 @@
 /*
  * /dev/iodiff-reada: starts readaheads and walks on a mounted btrfs, and records what fs/btrfs/reada.c does.
  *
- * Made for tests of Linux 5.10 in a guest. Built against its private headers; see docs/readahead-module.md.
+ * Made for tests of Linux 5.10 in a guest. Built against its private headers; see docs/readahead-guests.md.
  */
 
 #include <linux/file.h>

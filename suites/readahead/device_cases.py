@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The reference engine on real devices, on any kernel: that only makes the file system.
+
+A case has the kernel write trees, unmounts, and reads them directly from the devices: by the traditional
+walk, by the engine as it was posted in 2011 and by that of 5.10, in turns. The bundle has every read and the
+trees, so that judging (`harness/judge/metadata_reads.py`) needs no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.capture.choice import READS
+from harness.cases import Case, Experiment
+from harness.fileops import DataMismatchError
+from harness.metadata import FileSystem, MetadataError
+from harness.readahead.excerpt import Device, Excerpt
+from harness.readahead.methods import Method, ReadAhead, Walk, compare
+from harness.readahead.reads import Run
+from harness.record.experiment import LiveExperiment
+from loopdevs import BtrfsLayout
+from reference.ondisk import TreeId
+from reference.readahead import MAX_KEY, MIN_KEY, Behaviour, Key
+from suites.readahead.guest_trees import Shape, make_trees
+
+__all__ = ["CASES"]
+
+MIB = 1 << 20
+_WALK = Walk()
+_ENGINES = (ReadAhead(Behaviour.linux_5_10), ReadAhead(Behaviour.seed_2011))
+_REPETITIONS = 2
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a case reads, and how."""
+
+    shape: Shape
+    methods: Sequence[Method] = (_WALK, *_ENGINES)
+    parts: bool = False
+    """Whether a range of keys is read instead of the whole of each tree."""
+    left_out: int | None = None
+    """Which device is missing, counted from 0."""
+
+    def __call__(self, experiment: Experiment) -> None:
+        """Run the case."""
+        assert isinstance(experiment, LiveExperiment)
+        filesystem = experiment.filesystem
+        trees = [TreeId.EXTENT, *make_trees(experiment, self.shape)]
+        experiment.step("umount", filesystem.umount)
+        devices = [path for n, path in enumerate(filesystem.devices) if n != self.left_out]
+        try:
+            self._read(experiment, devices, trees)
+        except MetadataError as error:
+            # The kernel has just written this, and nobody has touched it.
+            raise DataMismatchError(str(error)) from error
+        experiment.step("mount", filesystem.mount)
+
+    def _read(self, experiment: LiveExperiment, devices: Sequence[Path], trees: Sequence[int]) -> None:
+        degraded = self.left_out is not None
+        with FileSystem(devices, degraded=degraded) as filesystem:
+            kept = _kept(filesystem, trees)
+        keys = _some_keys(experiment) if self.parts else (MIN_KEY, MAX_KEY)
+        runs: list[Run] = []
+        for run in compare(devices, trees, self.methods, _REPETITIONS, keys=keys, degraded=degraded):
+            experiment.step(run.method, lambda run=run: f"{len(run.reads)} reads in {run.seconds:.3f} s")
+            runs.append(run)
+        experiment.reads().keep(kept, runs)
+
+
+def _kept(filesystem: FileSystem, trees: Sequence[int]) -> Excerpt:
+    devices = [Device(devid, devid in filesystem.missing) for devid in sorted(filesystem.known)]
+    roots = [filesystem.root(tree).bytenr for tree in trees]
+    return Excerpt.of(filesystem, roots, devices, (KeyError, MetadataError))
+
+
+def _some_keys(experiment: LiveExperiment) -> tuple[Key, Key]:
+    """Return a range in which about half of the attributes of each tree's one file are."""
+    first, last = sorted(experiment.rng.sample(range(1 << 32), 2))
+    return Key(257, 24, first), Key(257, 24, last)
+
+
+def _case(
+    name: str,
+    title: str,
+    metadata: str,
+    devices: int,
+    reading: _Reading,
+    groups: Sequence[str] = ("quick", "auto"),
+) -> Case:
+    shape = reading.shape
+    layout = BtrfsLayout(
+        devices=devices,
+        size_bytes=256 * MIB,
+        metadata=metadata,
+        mkfs_options=("-n", str(shape.nodesize)),
+        room_bytes=(shape.zones + 1) * shape.zone_bytes,
+    )
+    return Case(f"readahead/{name}", title, frozenset(groups), layout, reading, 120.0, READS)
+
+
+CASES: tuple[Case, ...] = (
+    _case(
+        "raid1",
+        "walk and both engines read trees that lie in 6 zones, each on two of three devices",
+        "raid1",
+        3,
+        _Reading(Shape(nodesize=16384, zones=6, zone_bytes=4 * MIB, width=2, trees=2)),
+    ),
+    _case(
+        "raid10",
+        "walk and both engines read trees that lie in 3 zones of four devices",
+        "raid10",
+        4,
+        _Reading(Shape(nodesize=16384, zones=3, zone_bytes=2 * MIB, width=4)),
+    ),
+    _case(
+        "raid5",
+        "walk and both engines read trees in stripes with parity, on three devices",
+        "raid5",
+        3,
+        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=2 * MIB, width=3)),
+    ),
+    _case(
+        "dup",
+        "walk and engine of 5.10 read trees of which a device has both copies",
+        "dup",
+        1,
+        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=32 * MIB, width=1), (_WALK, _ENGINES[0])),
+    ),
+    _case(
+        "ranges",
+        "both engines read ranges of keys of two trees at once",
+        "raid1",
+        2,
+        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2, trees=2), _ENGINES, parts=True),
+    ),
+    _case(
+        "missing",
+        "walk and both engines read mirrored trees of which the second of two devices is missing",
+        "raid1",
+        2,
+        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2), left_out=1),
+    ),
+)
+"""Every case."""
