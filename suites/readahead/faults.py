@@ -41,6 +41,7 @@ __all__ = [
     "StaleFaultError",
     "catch",
     "mutant",
+    "read_records",
     "records",
     "row",
 ]
