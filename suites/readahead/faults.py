@@ -34,6 +34,7 @@ from suites.readahead.simulated import SCENES
 
 __all__ = [
     "BUDGET",
+    "DATA",
     "Catch",
     "EndlessError",
     "Mutant",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
+"""Where the recorded bundles are."""
 
 # In the order of their imports: each is made anew, on top of those before it.
 _MODULES = ("work", "zones", "extents", "hook", "control", "machine", "engine")
