@@ -30,6 +30,7 @@ def blocks_to_read(
         if bytenr in left_out:
             continue
         found.append(bytenr)
+        # What fails may be readable nowhere.
         if bytenr in failing:
             continue
         node = source.node(bytenr)
