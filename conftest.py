@@ -2,8 +2,8 @@
 """Rules for every test run: live tests say why they skip and leave nothing; testing nothing is a failure.
 
 IODIFF_FORCE_LIVE=1 turns the skips into failures, for machines that are known to be able. Guest tests are
-live tests that need more of the kernel, theirs is IODIFF_FORCE_GUEST=1; tests that boot guests have
-IODIFF_FORCE_BOOTS=1.
+live tests that need more of the kernel, theirs is IODIFF_FORCE_GUEST=1; those that need FUSE have
+IODIFF_FORCE_FUSE=1, those that boot guests IODIFF_FORCE_BOOTS=1.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ GUEST_BYTES = 4 << 30
 KERNEL_MARKERS = {
     "live": loopdevs.live_skip_reasons,
     "guest": loopdevs.guest_skip_reasons,
+    "fuse": loopdevs.fuse_skip_reasons,
     "boots": lambda: missing_for_guests(GUEST_BYTES),
 }
 """The markers of tests that need something of a kernel, with what finds out what is missing."""
-TIDY_MARKERS = ("live", "guest")
+TIDY_MARKERS = ("live", "guest", "fuse")
 """The markers of tests of which each is seen to leave nothing; those that boot guests share one."""
 EXECUTED = pytest.StashKey[int]()
 TEMPORARY = pytest.StashKey[str]()

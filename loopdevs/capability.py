@@ -10,9 +10,10 @@ from loopdevs.bcache_control import load_bcache
 from loopdevs.errors import LoopdevsError
 from loopdevs.loop import CONTROL
 from loopdevs.mapper_control import kernel_targets
+from loopdevs.rotational.libfuse import fuse_missing
 from loopdevs.tools import find_tool
 
-__all__ = ["guest_skip_reasons", "live_skip_reasons"]
+__all__ = ["fuse_skip_reasons", "guest_skip_reasons", "live_skip_reasons"]
 
 TARGETS = {"delay", "error", "flakey", "linear", "log-writes"}
 
@@ -32,6 +33,11 @@ def guest_skip_reasons() -> list[str]:
         return reasons
     checks = (_bcache(), _tool("make-bcache"), _tool("dmsetup") or _device_mapper())
     return [reason for reason in checks if reason]
+
+
+def fuse_skip_reasons() -> list[str]:
+    """Return every reason why rotational loop devices cannot be made here; none when they can."""
+    return [reason for reason in (_root(), _loop(), fuse_missing()) if reason]
 
 
 def _bcache() -> str:

@@ -21,6 +21,7 @@ from loopdevs.records import from_json
 __all__ = [
     "JOURNAL_FILE",
     "BcacheEntry",
+    "CgroupEntry",
     "DeviceEntry",
     "DirectoryEntry",
     "DriveEntry",
@@ -32,6 +33,7 @@ __all__ = [
     "MountEntry",
     "ProcessEntry",
     "ScanEntry",
+    "ServerEntry",
     "TracingEntry",
     "parse_journal",
     "private_path",
@@ -113,6 +115,25 @@ class ProcessEntry:
     start_time: int
 
 
+@dataclass(frozen=True)
+class CgroupEntry:
+    """The control group called `name`, which throttles devices of ours."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ServerEntry:
+    """The process `pid`, begun `start_time` ticks after boot, that is the disk with the folder `name`.
+
+    It goes when nothing stands on the disk any more, not before all else as other processes do.
+    """
+
+    name: str
+    pid: int
+    start_time: int
+
+
 DeviceEntry = LoopEntry | DriveEntry | MapperEntry
 Entry = (
     FileEntry
@@ -123,6 +144,8 @@ Entry = (
     | MountEntry
     | TracingEntry
     | ProcessEntry
+    | ServerEntry
+    | CgroupEntry
 )
 
 _KINDS: dict[str, type[Entry]] = {
@@ -136,6 +159,8 @@ _KINDS: dict[str, type[Entry]] = {
     "mount": MountEntry,
     "tracing-instance": TracingEntry,
     "process": ProcessEntry,
+    "server": ServerEntry,
+    "cgroup": CgroupEntry,
 }
 _KIND_OF = {entry_type: kind for kind, entry_type in _KINDS.items()}
 

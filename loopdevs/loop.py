@@ -20,7 +20,16 @@ from loopdevs.deadline import Deadline, retry_while_busy
 from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.events import wait_for_block_device
 
-__all__ = ["CONTROL", "BackingFile", "attach", "attached_below", "attached_to", "detach", "uses_direct_io"]
+__all__ = [
+    "CONTROL",
+    "BackingFile",
+    "attach",
+    "attached_below",
+    "attached_to",
+    "detach",
+    "mark_rotational",
+    "uses_direct_io",
+]
 
 CONTROL = Path("/dev/loop-control")
 SYSFS = Path("/sys/block")
@@ -110,6 +119,11 @@ def detach(device: Path, backing: BackingFile, deadline: Deadline) -> None:
 def uses_direct_io(device: Path) -> bool:
     """Return whether `device` does direct I/O on its backing file (sysfs loop/dio)."""
     return (SYSFS / device.name / "loop" / "dio").read_text().strip() == "1"
+
+
+def mark_rotational(device: Path) -> None:
+    """Have the kernel, btrfs above all, take `device` for a disk that rotates; attaching sets it anew."""
+    (SYSFS / device.name / "queue" / "rotational").write_text("1")
 
 
 def _configure_free_device(backing_descriptor: int) -> Path:

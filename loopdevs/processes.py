@@ -11,7 +11,15 @@ from pathlib import Path
 from loopdevs.deadline import Deadline
 from loopdevs.errors import LoopdevsError, NotOursError
 
-__all__ = ["Process", "end_group", "holders", "parse_stat", "process", "process_start_time"]
+__all__ = [
+    "Process",
+    "end_group",
+    "holders",
+    "parse_stat",
+    "process",
+    "process_start_time",
+    "send_signal",
+]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,22 @@ def end_group(pid: int, start_time: int, directory: Path, deadline: Deadline) ->
     return True
 
 
+def send_signal(receiver: Process, number: signal.Signals) -> None:
+    """Send a signal to that very process, if it is still there."""
+    try:
+        descriptor = os.pidfd_open(receiver.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # The descriptor stays with one process; only now is it sure which.
+        if process_start_time(receiver.pid) == receiver.start_time:
+            signal.pidfd_send_signal(descriptor, number)
+    except (LoopdevsError, ProcessLookupError):
+        pass
+    finally:
+        os.close(descriptor)
+
+
 def _members(pid: int, start_time: int, directory: Path) -> list[Process]:
     members = [p for p in _processes() if p.group == pid and p.alive and p.start_time >= start_time]
     leader = process(pid)
@@ -99,23 +123,8 @@ def _kill_members(pid: int, start_time: int, directory: Path) -> bool:
     """Kill who is left of the group; return whether nobody was."""
     members = _members(pid, start_time, directory)
     for member in members:
-        _kill(member)
+        send_signal(member, signal.SIGKILL)
     return not members
-
-
-def _kill(victim: Process) -> None:
-    try:
-        descriptor = os.pidfd_open(victim.pid)
-    except ProcessLookupError:
-        return
-    try:
-        # The descriptor stays with one process; only now is it sure which.
-        if process_start_time(victim.pid) == victim.start_time:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    except (LoopdevsError, ProcessLookupError):
-        pass
-    finally:
-        os.close(descriptor)
 
 
 def _processes() -> list[Process]:

@@ -66,8 +66,8 @@ class Scene:
         return next((name for name, ours in self._all().items() if device in ours), None)
 
     def is_ours(self, mount: Mount) -> bool:
-        """Return whether what is mounted is btrfs on one of our devices, or tracefs under our token."""
-        if mount.type == "tracefs":
+        """Return whether what is mounted is btrfs on a device of ours, or is under our token."""
+        if mount.type in ("tracefs", "fuse"):
             return mount.source == mount_source(self.marker.token)
         # The source of a mapped device has several spellings.
         ours = numbers_of(device for devices in self._all().values() for device in devices)

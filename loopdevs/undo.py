@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from loopdevs.bcache_control import release
+from loopdevs.cgroups import lift, remove_group
 from loopdevs.control import forget_device, where_mounted
 from loopdevs.deadline import Deadline
 from loopdevs.errors import LoopdevsError, NotOursError
 from loopdevs.journal import (
     BcacheEntry,
+    CgroupEntry,
     DirectoryEntry,
     DriveEntry,
     Entry,
@@ -29,6 +32,7 @@ from loopdevs.journal import (
     MountEntry,
     ProcessEntry,
     ScanEntry,
+    ServerEntry,
     TracingEntry,
     private_path,
 )
@@ -36,6 +40,7 @@ from loopdevs.loop import attached_below, detach
 from loopdevs.mapper_control import remove_mapped, wake
 from loopdevs.mounts import mount_at, mounts_below, unmount
 from loopdevs.processes import end_group
+from loopdevs.rotational.hurry import hurry_or_kill
 from loopdevs.scene import Scene
 from loopdevs.superblocks import wipe
 from loopdevs.tracing import MOUNT_NAME, mount_source, remove_instance
@@ -75,6 +80,7 @@ def undo_all(entries: Sequence[Entry], scene: Scene, deadline: Deadline) -> Clea
     """Undo `entries`, newest first, and report. Processes go before all: they hold what the others are."""
     newest_first = list(reversed(entries))
     woken = _wake(entries, scene)
+    _hurry(entries, scene, deadline)
     processes = [e for e in newest_first if isinstance(e, ProcessEntry)]
     others = [e for e in newest_first if not isinstance(e, ProcessEntry)]
     undone = list(woken.undone)
@@ -101,10 +107,20 @@ def _wake(entries: Sequence[Entry], scene: Scene) -> CleanReport:
     return CleanReport(tuple(undone), tuple(failed))
 
 
+def _hurry(entries: Sequence[Entry], scene: Scene, deadline: Deadline) -> None:
+    """Have devices answer at once: unmounting writes out what there is, which takes minutes at their pace."""
+    for entry in entries:
+        if isinstance(entry, CgroupEntry):
+            with suppress(NotOursError):
+                lift(entry.name, scene.marker.token)
+        if isinstance(entry, ServerEntry) and _of_this_run(entry, scene):
+            hurry_or_kill(entry, private_path(scene.directory, entry.name), deadline)
+
+
 def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
     """Undo one entry; return what was done. LoopdevsError or OSError when it could not be."""
     match entry:
-        case ProcessEntry():
+        case ProcessEntry() | ServerEntry():
             done = _undo_process(entry, scene, deadline)
         case TracingEntry():
             done = _undo_instance(entry, scene, deadline)
@@ -117,6 +133,9 @@ def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
         case MapperEntry():
             removed = remove_mapped(entry.name, scene.marker.token, deadline)
             done = [f"removed mapped device {entry.name}"] if removed else []
+        case CgroupEntry():
+            removed = remove_group(entry.name, scene.marker.token, deadline)
+            done = [f"removed control group {entry.name}"] if removed else []
         case DriveEntry():
             done = _undo_drive(entry, scene, deadline)
         case LoopEntry():
@@ -128,9 +147,13 @@ def _undo(entry: Entry, scene: Scene, deadline: Deadline) -> list[str]:
     return done
 
 
-def _undo_process(entry: ProcessEntry, scene: Scene, deadline: Deadline) -> list[str]:
+def _of_this_run(entry: ProcessEntry | ServerEntry, scene: Scene) -> bool:
     # After another boot the number is somebody else's; what is older than the run is not its descendant.
-    if not scene.marker.this_boot or entry.start_time < scene.marker.start_time:
+    return scene.marker.this_boot and entry.start_time >= scene.marker.start_time
+
+
+def _undo_process(entry: ProcessEntry | ServerEntry, scene: Scene, deadline: Deadline) -> list[str]:
+    if not _of_this_run(entry, scene):
         return []
     killed = end_group(entry.pid, entry.start_time, scene.directory, deadline)
     return [f"killed process group {entry.pid}"] if killed else []

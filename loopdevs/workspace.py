@@ -13,6 +13,7 @@ from typing import IO, Self
 from loopdevs.bcache import Bcache
 from loopdevs.bcache_layout import BcacheLayout
 from loopdevs.btrfs import BtrfsFilesystem
+from loopdevs.cgroups import Limits, group_name
 from loopdevs.deadline import Deadline
 from loopdevs.devices import make_device
 from loopdevs.directories import absolute, occupy, vacate
@@ -35,8 +36,11 @@ from loopdevs.mapper_table import Segment
 from loopdevs.marker import MARKER_FILE
 from loopdevs.mounts import mount_at
 from loopdevs.processes import process, process_start_time
+from loopdevs.rotational.device import RotationalDevice, RotationalDrive
+from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.space import check_space
 from loopdevs.superblocks import discard, wipe
+from loopdevs.throttle import Throttle
 from loopdevs.tracing import MOUNT_NAME, instance_name, make_instance, mount_source
 from loopdevs.undo import CleanReport
 
@@ -45,6 +49,7 @@ __all__ = ["Workspace"]
 BCACHE = "bcache-"
 BTRFS = "btrfs-"
 LOOP = "loop-"
+ROTATIONAL = "rotational-"
 
 
 class Workspace:
@@ -54,6 +59,7 @@ class Workspace:
         """Use `create`."""
         self._ledger = ledger
         self._made = 0
+        self._disks: list[RotationalDevice | RotationalDrive] = []
         self._open = True
 
     @classmethod
@@ -125,10 +131,29 @@ class Workspace:
         with self._ledger.rollback():
             return make_device(self._ledger, f"{LOOP}{self._next()}.img", size_bytes)[1]
 
+    def rotational_device(self, layout: RotationalLayout) -> RotationalDevice:
+        """Make a loop device that takes as long as a disk would; LoopdevsError as in `btrfs`."""
+        disk = RotationalDevice(self._ledger, f"{ROTATIONAL}{self._next()}", layout)
+        self._disks.append(disk)
+        return disk
+
+    def rotational_drive(self, layout: RotationalLayout) -> RotationalDrive:
+        """Make a disk on a socket, for a guest; LoopdevsError as in `btrfs`."""
+        disk = RotationalDrive(self._ledger, f"{ROTATIONAL}{self._next()}", layout)
+        self._disks.append(disk)
+        return disk
+
+    def throttle(self, devices: Sequence[Path], limits: Limits) -> Throttle:
+        """Make a group of processes that are held to limits on devices of this workspace.
+
+        LoopdevsError as in `btrfs`, and where the kernel throttles no I/O.
+        """
+        return Throttle(self._ledger, group_name(self._ledger.marker.token, self._next()), devices, limits)
+
     def path(self, name: str) -> Path:
         """Return the path of a private file or folder, removed at the end; the same name, the same path."""
         reserved = ("", ".", "..", MARKER_FILE, JOURNAL_FILE, MOUNT_NAME)
-        if name in reserved or name.startswith((BCACHE, BTRFS, LOOP)):
+        if name in reserved or name.startswith((BCACHE, BTRFS, LOOP, ROTATIONAL)):
             raise LoopdevsError(f"{name!r} is not a name for a private file: choose another one")
         if "/" in name:
             raise LoopdevsError(f"{name!r} has a slash: give a plain name, and make folders below it")
@@ -192,6 +217,8 @@ class Workspace:
         self._open = False
         try:
             report = self._ledger.undo(self._ledger.entries, deadline_s)
+            for disk in self._disks:
+                disk.reap()
             vacate(self.directory, created=self._ledger.marker.created)
         finally:
             self._ledger.release()

@@ -76,6 +76,7 @@ def _attempts(work_root: Path) -> list[Attempt]:
             "run --capture tracefs",
             "start as root, outside of containers",
         ),
+        Attempt("FUSE", devices.fuse, "rotational loop devices: benchmarks of readahead on the host"),
         Attempt("taskstats", machine.taskstats, "run: no CPU and delay accounting of fio"),
         Attempt("BPF fentry", tracing.fentry, "nothing in this version"),
         Attempt("BPF kprobe", tracing.kprobe, "nothing in this version"),

@@ -14,8 +14,9 @@ from harness.doctor.probes import MissingError
 from loopdevs import BtrfsLayout, Workspace
 from loopdevs.deadline import Deadline
 from loopdevs.loop import BackingFile, attach, detach, uses_direct_io
+from loopdevs.rotational.libfuse import fuse_missing
 
-__all__ = ["btrfs", "btrfs_known", "loop", "trace_events"]
+__all__ = ["btrfs", "btrfs_known", "fuse", "loop", "trace_events"]
 
 MIB = 1024**2
 
@@ -53,6 +54,13 @@ def btrfs(work_root: Path) -> str:
         if file.read_bytes() != b"iodiff":
             raise MissingError("a file on a fresh btrfs does not read as it was written")
     return "made, mounted, written, read"
+
+
+def fuse() -> str:
+    """Look for libfuse and the kernel's side of it."""
+    if reason := fuse_missing():
+        raise MissingError(*reason.split(": ", 1))
+    return "usable"
 
 
 def trace_events(work_root: Path) -> str:

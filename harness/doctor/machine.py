@@ -81,4 +81,7 @@ def python_packages() -> str:
             importlib.import_module(name.replace("-", "_"))
         except ImportError as error:
             raise MissingError(str(error), "remove .venv and start ./iodiff, which builds it again") from None
+        except OSError:
+            # mfusepy without libfuse: another probe looks for that.
+            continue
     return f"all {len(project['dependencies'])} can be imported"

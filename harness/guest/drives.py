@@ -12,7 +12,16 @@ from typing import Literal
 from harness.cases import Case
 from harness.errors import UserError
 
-__all__ = ["DRIVES", "SHELL_DRIVES", "Devices", "drive_files", "drive_options", "drives_for", "serials"]
+__all__ = [
+    "DRIVES",
+    "SHELL_DRIVES",
+    "Devices",
+    "drive_files",
+    "drive_options",
+    "drives_for",
+    "escaped",
+    "serials",
+]
 
 Devices = Literal["loop", "drives"]
 """What btrfs stands on in a guest: loop devices in its memory, or virtio drives."""
@@ -30,7 +39,7 @@ def drives_for(cases: Sequence[Case]) -> tuple[int, ...]:
     )
 
 
-def serials(drives: Sequence[int]) -> list[str]:
+def serials(drives: Sequence[object]) -> list[str]:
     """Return the serial numbers of so many drives, by which `loopdevs` knows them as ours.
 
     >>> serials([1 << 30, 1 << 30])
@@ -60,12 +69,27 @@ def drive_files(folder: Path, drives: Sequence[int]) -> Iterator[None]:
         yield
 
 
-def drive_options(drives: Sequence[int]) -> list[str]:
-    """Return QEMU's options for drives of these sizes, whose files are in its working directory."""
-    return [word for serial in serials(drives) for word in _options(serial)]
+def drive_options(drives: Sequence[int], sockets: Sequence[Path] = ()) -> list[str]:
+    """Return QEMU's options for drives of these sizes, whose files are in its working directory.
+
+    More drives follow, which are reached by NBD on `sockets` (`loopdevs.RotationalDrive`).
+    """
+    names = serials([*drives, *sockets])
+    files = [f"file={serial},cache=unsafe" for serial in names[: len(drives)]]
+    served = [f"file.driver=nbd,file.server.type=unix,file.server.path={escaped(path)}" for path in sockets]
+    return [
+        word
+        for serial, source in zip(names, [*files, *served], strict=True)
+        for word in _options(serial, source)
+    ]
 
 
-def _options(serial: str) -> list[str]:
+def escaped(path: Path) -> str:
+    """Return a path as a value in QEMU's options."""
+    return str(path).replace(",", ",,")
+
+
+def _options(serial: str, source: str) -> list[str]:
     # cache=unsafe: the drive has a write cache that wants flushing, as a disk has, but a flush does not go on
     # to the host's disk. Nobody reads the drive after its guest, and the time that such flushes take
     # would be the host's, not the kernel's. Unlike cache=none it works on every file system.
@@ -73,6 +97,6 @@ def _options(serial: str) -> list[str]:
     # werror, rerror: an error of the host's disk stops the guest, which is lost then; if the guest saw it,
     # what its kernel made of it would be held against it.
     return [
-        *("-drive", f"if=none,id={serial},file={serial},format=raw,cache=unsafe,discard=unmap"),
+        *("-drive", f"if=none,id={serial},{source},format=raw,discard=unmap"),
         *("-device", f"virtio-blk-pci,drive={serial},serial={serial},werror=stop,rerror=stop"),
     ]

@@ -138,7 +138,7 @@ class Guest:
 
     def _check_alive(self) -> None:
         self._check()
-        if self.plan.drives:
+        if self.plan.serials:
             self._check_space()
         if self._process.poll() is not None:
             raise InfrastructureError(f"the guest ended by itself (code {self._process.returncode})")

@@ -17,7 +17,6 @@ from typing import Any, Self
 from harness.bundle import Bundle, BundleWriter
 from harness.errors import InfrastructureError
 from harness.guest.console import kernel_lines
-from harness.guest.drives import serials
 from harness.guest.machine import CONSOLE, PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
@@ -169,7 +168,7 @@ class GuestSession:
             slowness=slowness,
             # A guest has the host's files, so the host's tools.
             tools=_tools(),
-            drives=serials(self.plan.guest.drives),
+            drives=self.plan.guest.serials,
             kernel=self.plan.guest.kernel.name,
             config=str(self.plan.guest.kernel.config or ""),
         )
@@ -200,7 +199,7 @@ class GuestSession:
                     "virtual": True,
                 },
                 "tools": _tools(),
-                "devices": device_facts(plan.case, "drive" if self.plan.guest.drives else "loop"),
+                "devices": device_facts(plan.case, "drive" if self.plan.guest.serials else "loop"),
                 "guest": self.facts(),
                 "started": started.isoformat(timespec="seconds"),
                 "wall_s": round(wall_s, 3),

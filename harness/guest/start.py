@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.guest.accelerator import Accelerator
 from harness.guest.agreed import GUEST_WORK, MODULES, PORT_NAME
-from harness.guest.drives import drive_options
+from harness.guest.drives import drive_options, escaped, serials
 from harness.guest.python_image import SERIAL, PythonImage
 from harness.guest.root import SCRIPT, host_folders
 from harness.kernels import Kernel
@@ -72,6 +72,13 @@ class GuestPlan:
     """Sizes of its virtio drives, bytes."""
     python: PythonImage | None = None
     """Whence it reads Python, if not from the host."""
+    sockets: tuple[Path, ...] = ()
+    """Where disks speak NBD that it gets as further drives (`loopdevs.RotationalDrive`)."""
+
+    @property
+    def serials(self) -> list[str]:
+        """Return the serial numbers of its drives."""
+        return serials([*self.drives, *self.sockets])
 
 
 def command(plan: GuestPlan, root: Path) -> list[str]:
@@ -108,7 +115,7 @@ def _qemu_options(plan: GuestPlan) -> list[str]:
     exports = [*_export("iodiff", Path("/"), "readonly=on,"), *_export("exchange", plan.exchange)]
     processor = [] if plan.accelerator == "kvm" else ["-cpu", EMULATED_CPU]
     debug = ["-gdb", f"unix:{GDB},server=on,wait=off", "-qmp", f"unix:{QMP},server=on,wait=off"]
-    drives = drive_options(plan.drives)
+    drives = drive_options(plan.drives, plan.sockets)
     python = _python_drive(plan.python) if plan.python else []
     return ["--qemu-opts", *exports, *processor, *drives, *python, *(debug if plan.debug else [])]
 
@@ -116,21 +123,16 @@ def _qemu_options(plan: GuestPlan) -> list[str]:
 def _export(tag: str, folder: Path, mode: str = "") -> list[str]:
     """Return the options that let the guest mount `folder` over 9p."""
     return [
-        *("-fsdev", f"local,id={tag},path={_escaped(folder)},security_model=none,{mode}multidevs=remap"),
+        *("-fsdev", f"local,id={tag},path={escaped(folder)},security_model=none,{mode}multidevs=remap"),
         *("-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
     ]
 
 
 def _python_drive(image: PythonImage) -> list[str]:
     return [
-        *("-drive", f"if=none,id=python,file={_escaped(image.file)},format=raw,readonly=on"),
+        *("-drive", f"if=none,id=python,file={escaped(image.file)},format=raw,readonly=on"),
         *("-device", f"virtio-blk-pci,drive=python,serial={SERIAL}"),
     ]
-
-
-def _escaped(path: Path) -> str:
-    """Return a path as a value in QEMU's options."""
-    return str(path).replace(",", ",,")
 
 
 def kernel_options(plan: GuestPlan) -> list[str]:
@@ -181,7 +183,7 @@ def _set_up(plan: GuestPlan) -> list[str]:
         *_modprobe(plan.kernel),
         *_python_mount(plan),
         # Beside the start of Python, which takes longer; the agent waits for it.
-        _loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.drives else ())]) + " &",
+        _loading(plan.kernel, [*MODULES, *(DRIVE_MODULES if plan.serials else ())]) + " &",
         f"mkdir -p {GUEST_WORK} && mount -t tmpfs -o size=75%,mode=0700 iodiff-work {GUEST_WORK}",
         f"echo {_stall_s(plan)} >/proc/sys/kernel/hung_task_timeout_secs",
         *(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),

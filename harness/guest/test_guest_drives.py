@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.cases import Case
@@ -33,6 +35,15 @@ def test_their_serials_are_ours_and_short_enough_for_virtio() -> None:
     made = serials([GIB] * 12)
     assert len(set(made)) == 12
     assert all(SERIAL.fullmatch(serial) and len(serial) <= 20 for serial in made)
+
+
+def test_disks_on_sockets_follow_the_files() -> None:
+    options = drive_options([GIB], [Path("/a,b/socket")])
+    assert serials([GIB, "socket"]) == ["iodiff-00", "iodiff-01"]
+    assert options[1].startswith("if=none,id=iodiff-00,file=iodiff-00,")
+    assert options[5].startswith("if=none,id=iodiff-01,file.driver=nbd,file.server.type=unix,")
+    assert "file.server.path=/a,,b/socket," in options[5]
+    assert "serial=iodiff-01" in options[7].split(",")
 
 
 def test_no_error_of_the_host_reaches_the_guest() -> None:

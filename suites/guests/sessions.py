@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from harness.judge.verdict import judge_bundle
 from harness.kernels import Kernel, resolve
 from harness.record.record import RecordPlan
 from harness.verdicts import CaseVerdict
-from loopdevs import Workspace
+from loopdevs import RotationalDrive, Workspace
 
 __all__ = ["fetched", "made_session", "record"]
 
@@ -39,12 +39,18 @@ def fetched(name: str) -> Kernel:
 
 
 @contextmanager
-def made_session(kernel: Kernel, work: Path, drives: tuple[int, ...] = ()) -> Iterator[GuestSession]:
+def made_session(
+    kernel: Kernel,
+    work: Path,
+    drives: tuple[int, ...] = (),
+    disks: Callable[[Workspace], Sequence[RotationalDrive]] = lambda _workspace: (),
+) -> Iterator[GuestSession]:
     """Make a session on `kernel` with the work directory `work`; its guest boots when it is needed.
 
-    With `drives` of these sizes, bytes, cases are recorded on those.
+    With `drives` of these sizes, bytes, or with `disks`, cases are recorded on those.
     """
     with Workspace.create(work) as workspace:
+        sockets = tuple(disk.socket for disk in disks(workspace))
         exchange = workspace.path("exchange")
         exchange.mkdir()
         guest = GuestPlan(
@@ -55,6 +61,7 @@ def made_session(kernel: Kernel, work: Path, drives: tuple[int, ...] = ()) -> It
             exchange,
             drives=drives,
             python=python_image(),
+            sockets=sockets,
         )
         plan = SessionPlan(guest, "bpf", setting_up_s=5.0)
         with GuestSession(plan, workspace, threading.Lock(), lambda: None) as session:

@@ -14,7 +14,7 @@ LAYERS = ("reference", "loopdevs", "harness", "reports", "suites")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "reference": ("reference",),
-    "loopdevs": ("loopdevs",),
+    "loopdevs": ("loopdevs", "reference.disks"),
     "harness": ("harness", "reference", "loopdevs"),
     "reports": ("reports", "harness.bundle", "harness.claims", "harness.verdicts", "harness.errors"),
     "suites": LAYERS,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import loopdevs.leftovers
+from loopdevs.cgroups import groups
 from loopdevs.marker import MARKER_FILE
 from loopdevs.tracing import PREFIX
 
@@ -15,10 +16,10 @@ __all__ = ["held"]
 
 
 def held(below: Path) -> set[str]:
-    """Return a line for each loop device, mount and process of `below`, and each ownerless tracing instance.
+    """Return a line for each loop device, mount and process of `below`, and for each thing without an owner.
 
-    Instances have no place in the file system. Their names tell the run; a run that is alive holds its
-    marker open, and what it has is its own affair. Needs root.
+    Tracing instances and control groups have no place in the file system. Their names tell the run; a run
+    that is alive holds its marker open, and what it has is its own affair. Needs root.
     """
     alive = _tokens_of_live_runs()
     instances = {
@@ -26,7 +27,16 @@ def held(below: Path) -> set[str]:
         for name in loopdevs.leftovers.tracing_instances()
         if name.removeprefix(PREFIX).rpartition("-")[0] not in alive
     }
-    return {*loopdevs.leftovers.kernel_leftovers(below), *(f"tracing instance {name}" for name in instances)}
+    throttles = {
+        group.folder
+        for group in groups()
+        if group.folder.name.removeprefix(PREFIX).rpartition("-")[0] not in alive
+    }
+    return {
+        *loopdevs.leftovers.kernel_leftovers(below),
+        *(f"tracing instance {name}" for name in instances),
+        *(f"control group {folder}" for folder in throttles),
+    }
 
 
 def _tokens_of_live_runs() -> set[str]:

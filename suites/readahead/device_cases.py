@@ -30,7 +30,6 @@ __all__ = ["CASES"]
 MIB = 1 << 20
 _WALK = Walk()
 _ENGINES = (ReadAhead(Behaviour.linux_5_10), ReadAhead(Behaviour.seed_2011))
-_REPETITIONS = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class _Reading:
     methods: Sequence[Method] = (_WALK, *_ENGINES)
     parts: bool = False
     """Whether a range of keys is read instead of the whole of each tree."""
+    repetitions: int = 1
+    """How often each method reads, in turns."""
     left_out: int | None = None
     """Which device is missing, counted from 0."""
 
@@ -64,7 +65,7 @@ class _Reading:
             kept = _kept(filesystem, trees)
         keys = _some_keys(experiment) if self.parts else (MIN_KEY, MAX_KEY)
         runs: list[Run] = []
-        for run in compare(devices, trees, self.methods, _REPETITIONS, keys=keys, degraded=degraded):
+        for run in compare(devices, trees, self.methods, self.repetitions, keys=keys, degraded=degraded):
             experiment.step(run.method, lambda run=run: f"{len(run.reads)} reads in {run.seconds:.3f} s")
             runs.append(run)
         experiment.reads().keep(kept, runs)
@@ -80,6 +81,11 @@ def _some_keys(experiment: LiveExperiment) -> tuple[Key, Key]:
     """Return a range in which about half of the attributes of each tree's one file are."""
     first, last = sorted(experiment.rng.sample(range(1 << 32), 2))
     return Key(257, 24, first), Key(257, 24, last)
+
+
+def _shape(zones: int, zone_mib: int, *, width: int, trees: int = 1, nodesize: int = 16384) -> Shape:
+    """Return trees that are aged by rewriting alone: to remove from a file system so full takes long."""
+    return Shape(nodesize, zones, zone_mib * MIB, width, trees, kept=1.0)
 
 
 def _case(
@@ -107,42 +113,42 @@ CASES: tuple[Case, ...] = (
         "walk and both engines read trees that lie in 6 zones, each on two of three devices",
         "raid1",
         3,
-        _Reading(Shape(nodesize=16384, zones=6, zone_bytes=4 * MIB, width=2, trees=2)),
+        _Reading(_shape(6, 6, width=2, trees=2), repetitions=2),
     ),
     _case(
         "raid10",
         "walk and both engines read trees that lie in 3 zones of four devices",
         "raid10",
         4,
-        _Reading(Shape(nodesize=16384, zones=3, zone_bytes=2 * MIB, width=4)),
+        _Reading(_shape(3, 4, width=4)),
     ),
     _case(
         "raid5",
         "walk and both engines read trees in stripes with parity, on three devices",
         "raid5",
         3,
-        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=2 * MIB, width=3)),
+        _Reading(_shape(3, 4, width=3)),
     ),
     _case(
         "dup",
         "walk and engine of 5.10 read trees of which a device has both copies",
         "dup",
         1,
-        _Reading(Shape(nodesize=16384, zones=2, zone_bytes=32 * MIB, width=1), (_WALK, _ENGINES[0])),
+        _Reading(_shape(6, 4, width=1, nodesize=4096), (_WALK, _ENGINES[0])),
     ),
     _case(
         "ranges",
         "both engines read ranges of keys of two trees at once",
         "raid1",
         2,
-        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2, trees=2), _ENGINES, parts=True),
+        _Reading(_shape(4, 4, width=2, trees=2), _ENGINES, parts=True),
     ),
     _case(
         "missing",
         "walk and both engines read mirrored trees of which the second of two devices is missing",
         "raid1",
         2,
-        _Reading(Shape(nodesize=16384, zones=4, zone_bytes=4 * MIB, width=2), left_out=1),
+        _Reading(_shape(4, 4, width=2), left_out=1),
     ),
 )
 """Every case."""

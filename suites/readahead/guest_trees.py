@@ -31,6 +31,8 @@ LEAF_OVERHEAD = 101 + 25 + 30 + 16
 LEAST = 16
 """So many attributes are set in a transaction, or more."""
 TRIES = 50
+REFUSALS = 5
+"""Recent kernels (6.18) refuse attributes though there is space, and take them after the commit."""
 PREALLOCATIONS = (64 * MIB, 16 * MIB, 4 * MIB, MIB)
 BTRFS_IOC_SYNC = 0x9408
 BTRFS_IOC_SPACE_INFO = 0xC0109414
@@ -118,8 +120,9 @@ class _Leaves:
 
     def fill(self) -> None:
         """Set attributes, and some of the earlier ones anew, until little is left of the metadata's space."""
-        while (free := _space(self._experiment.mount).free) > self._spare and self._set_some(free):
-            pass
+        refused = 0
+        while (free := _space(self._experiment.mount).free) > self._spare and refused < REFUSALS:
+            refused = 0 if self._set_some(free) else refused + 1
 
     def fill_new(self, before: int) -> None:
         """Do so when there is a new block group, of which there are `before` bytes without it.

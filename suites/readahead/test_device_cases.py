@@ -21,8 +21,9 @@ from suites.readahead.device_cases import CASES
 
 pytestmark = pytest.mark.live
 
-READS = 30_000
-ZONES = 4
+READS = 12_000
+BLOCKS = 300
+ZONES = 2
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +57,18 @@ def test_the_evidence_is_large(out: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_trees_lie_in_many_zones(out: Path) -> None:
-    groups = load_excerpt(Bundle.open(out / "raid1")).groups.values()
-    assert len({group.start for group in groups if group}) >= ZONES
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_trees_are_large_and_lie_in_several_zones(case: Case, out: Path) -> None:
+    trees = load_excerpt(Bundle.open(out / case.id.partition("/")[2]))
+    assert len(trees.nodes) >= BLOCKS
+    assert len({group.start for group in trees.groups.values() if group}) >= ZONES
+
+
+@pytest.mark.timeout(600)
+def test_methods_take_turns(out: Path) -> None:
+    runs = load_runs(Bundle.open(out / "raid1"))
+    walk, linux, seed = "walk", "readahead linux_5_10", "readahead seed_2011"
+    assert [run.method for run in runs] == [walk, linux, seed, linux, seed, walk]
 
 
 @pytest.mark.timeout(600)
