@@ -10,7 +10,7 @@ from harness.bundle import Bundle
 from harness.judge.readahead_coverage import BRANCHES
 from harness.judge.readahead_probes import text
 from harness.judge.readahead_replay import Disagreement, Engine, Replay
-from harness.judge.readahead_search import TRIES, Search
+from harness.judge.readahead_search import MOST_ROWS, Search
 from harness.judge.readahead_sets import SetFinding, set_findings
 from harness.readahead.excerpt import load_excerpt
 from harness.readahead.record import Event, Kind, events_of, load_requests
@@ -49,20 +49,19 @@ def judge_readahead(
     engine: Engine | None = None,
     behaviour: Behaviour = Behaviour.linux_5_10,
     *,
-    tries: int = TRIES,
+    rows: int = MOST_ROWS,
 ) -> ReadaheadJudgement:
     """Judge the record of `bundle` by `engine`; UserError if it is malformed.
 
-    `tries`: orders tried where the record leaves the order open and the model differs.
+    `rows`: so many are replayed to find another order where the record leaves it open and the model differs.
     """
     events, requests, excerpt = events_of(bundle), load_requests(bundle), load_excerpt(bundle)
     replay = Replay(events, requests, excerpt, engine, behaviour)
-    search = Search(replay, tries=tries)
+    search = Search(replay, rows=rows)
     search.run()
     checks = [_replay_check(name, kinds, replay, search) for name, kinds in COMPARED.items()]
     checks += [_set_check(found, events) for found in set_findings(events, requests, excerpt, behaviour)]
     counts = {branch: replay.coverage.taken[branch] for branch in BRANCHES}
-    counts["branches of the engine taken"] = sum(bool(count) for count in counts.values())
     counts["places where another order of threads had to be found"] = search.resolved
     return ReadaheadJudgement(tuple(checks), counts)
 

@@ -10,11 +10,11 @@ which it disagreed. What no order can bring about stays a disagreement.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, combinations, zip_longest
+from itertools import chain, combinations, islice, zip_longest
 
 from harness.judge.readahead_replay import Disagreement, Replay, Saved, Waits
 
-__all__ = ["TRIES", "Search"]
+__all__ = ["MOST_ROWS", "Search"]
 
 _SAVED_EVERY = 200
 """Rows between two states that are kept, at least."""
@@ -22,8 +22,8 @@ _KEPT = 6
 """States kept to go back to."""
 _NEAR = 600
 """Rows before a disagreement in which its reason is looked for."""
-TRIES = 3000
-"""Orders tried for one disagreement."""
+MOST_ROWS = 2_000_000
+"""Rows replayed for one disagreement: a minute or two."""
 _MORE = 4
 """So many sections more than behind a row were seen there can be in another order."""
 _PAIRED = 60
@@ -33,7 +33,7 @@ _PAIRED = 60
 class Search:
     """Replays a record to its end, or to where no order was found that agrees."""
 
-    def __init__(self, replay: Replay, *, tries: int = TRIES) -> None:
+    def __init__(self, replay: Replay, *, rows: int = MOST_ROWS) -> None:
         self.replay = replay
         self.disagreement: Disagreement | None = None
         """Where kernel and model part for good; None if they never do."""
@@ -44,7 +44,7 @@ class Search:
         self.tried = 0
         self.cut_off = False
         """Whether the search for the last of them was given up."""
-        self._tries = tries
+        self._rows = rows
         self._saved: list[Saved] = [replay.save()]
         self._next_of_thread = _next_of_thread(replay)
 
@@ -68,11 +68,12 @@ class Search:
 
     def _explain(self, found: Disagreement) -> bool:
         """Find delays with which the model comes beyond `found`, and leave the replay there."""
-        candidates = list(self._candidates(found.event))
-        singles = ([one] for one in candidates)
-        pairs = (list(two) for two in combinations(candidates[:_PAIRED], 2) if two[0][0] != two[1][0])
-        for number, several in enumerate(chain(singles, pairs)):
-            if number >= self._tries:
+        singles = ([one] for one in self._candidates(found.event))
+        nearest = islice(self._candidates(found.event), _PAIRED)
+        pairs = (list(two) for two in combinations(nearest, 2) if two[0][0] != two[1][0])
+        left = self._rows
+        for several in chain(singles, pairs):
+            if left <= 0:
                 self.cut_off = True
                 return False
             self.tried += 1
@@ -81,6 +82,7 @@ class Search:
                 self._saved = [saved for saved in self._saved if saved.at <= first]
                 self.delays |= dict(several)
                 return True
+            left -= self.replay.at - self._saved_before(first).at
         return False
 
     def _candidates(self, row: int) -> Iterator[tuple[int, Waits]]:
@@ -121,7 +123,7 @@ class Search:
 
     def _passes(self, row: int, first: int, delays: dict[int, Waits]) -> bool:
         replay = self.replay
-        replay.restore(next(saved for saved in reversed(self._saved) if saved.at <= first))
+        replay.restore(self._saved_before(first))
         replay.delays = delays
         try:
             replay.run(row + 1)
@@ -129,6 +131,9 @@ class Search:
             replay.delays = self.delays
             return False
         return True
+
+    def _saved_before(self, row: int) -> Saved:
+        return next(saved for saved in reversed(self._saved) if saved.at <= row)
 
     def _return_to(self, found: Disagreement) -> None:
         """Leave the replay as it was when it came to the disagreement that stays."""

@@ -157,6 +157,8 @@ def _hold_range(found: SetFinding, reader: _Reader, readahead: _Readahead, behav
     failing = {block for block in readahead.wanted if _failed(reader, readahead, block)}
     left_out = set(_unfit(reader.excerpt, behaviour))
     first, last = readahead.request.key_start, readahead.request.key_end
+    # What cannot be read and was not, though it should have been, is wrong anyway.
+    failing |= reader.excerpt.mappings.keys() - reader.excerpt.nodes.keys() - readahead.wanted.keys()
     expected = set(blocks_to_read(reader.excerpt, readahead.root, first, last, failing, left_out))
     wanted = readahead.wanted.keys() - readahead.refused
     for block in sorted(wanted | expected):

@@ -165,7 +165,7 @@ def test_what_the_model_would_not_do_fails(
     record = kernel(3)
     rows = list(record.rows)
     tamper(rows)
-    judged = judge_readahead(write_bundle(tmp_path / "b", record, rows), tries=50)
+    judged = judge_readahead(write_bundle(tmp_path / "b", record, rows), rows=20_000)
     wrong = [one for one in judged.checks if one.verdict == Verdict.FAIL and one.name in COMPARED]
     assert len(wrong) == 1
     assert check in (None, wrong[0].name)
@@ -244,7 +244,7 @@ def test_a_request_that_is_not_there_decides_nothing(tmp_path: Path) -> None:
 
 def test_a_search_that_is_cut_off_decides_nothing(tmp_path: Path) -> None:
     record = kernel(1, switches=0.05, late=0.1)
-    judged = judge_readahead(write_bundle(tmp_path / "b", record), tries=1)
+    judged = judge_readahead(write_bundle(tmp_path / "b", record), rows=1)
     assert {check.verdict for check in judged.checks if check.name in COMPARED} == {
         Verdict.PASS,
         Verdict.UNDECIDED,

@@ -103,12 +103,20 @@ def load_excerpt(bundle: Bundle) -> Excerpt:
         devices = [Device(int(one["devid"]), bool(one["missing"])) for one in layout["devices"]]
         excerpt = Excerpt(int(layout["nodesize"]), devices)
         _fill(excerpt, bundle.table(TREES_FILE))
+        _check_devices(excerpt)
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise UserError(
             f"{bundle.path}: {LAYOUT_FILE} or {TREES_FILE} is not an excerpt of trees ({error!r}): "
             "record the case again"
         ) from None
     return excerpt
+
+
+def _check_devices(excerpt: Excerpt) -> None:
+    known = {device.devid for device in excerpt.devices}
+    named = {one.devid for mapping in excerpt.mappings.values() if mapping for one in mapping.stripes}
+    if unknown := named - known:
+        raise ValueError(f"copies are on device {min(unknown)}, which is none of {sorted(known)}")
 
 
 def _table(excerpt: Excerpt) -> Table:

@@ -136,6 +136,15 @@ def test_a_short_excerpt_is_refused(tmp_path: Path, column: str) -> None:
         load_excerpt(spoilt(tmp_path / "b", column))
 
 
+def test_a_copy_on_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    kept = excerpt()
+    kept.devices = kept.devices[:2]
+    writer = BundleWriter(tmp_path / "b")
+    save_excerpt(writer, kept)
+    with pytest.raises(UserError, match=r"copies are on device 3, which is none of \[1, 2\]"):
+        load_excerpt(writer.finish({}))
+
+
 def test_the_columns_hold_what_the_kernel_has() -> None:
     assert np.dtype(COLUMNS["logical"]) == np.uint64
     assert np.dtype(COLUMNS["value"]) == np.int64

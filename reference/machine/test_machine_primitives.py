@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 
 import pytest
@@ -256,3 +257,12 @@ def test_freeing_twice_and_leaking_are_found() -> None:
     cache.check_empty()
     with pytest.raises(UseAfterFree, match="nobody frees an extent_state that was freed"):
         cache.died(state)
+
+
+def test_a_copy_of_a_slab_knows_its_own_objects() -> None:
+    slab, first = Slab("thing"), SlabObject()
+    slab.born(first)
+    copied, of_first = copy.deepcopy((slab, first))
+    copied.died(of_first)
+    assert (len(slab), len(copied)) == (1, 0)
+    slab.check(first)

@@ -30,8 +30,11 @@ def blocks_to_read(
         if bytenr in left_out:
             continue
         found.append(bytenr)
+        # What fails may be readable nowhere.
+        if bytenr in failing:
+            continue
         node = source.node(bytenr)
-        if bytenr in failing or node.generation != generation or node.level == 0:
+        if node.generation != generation or node.level == 0:
             continue
         tops = (*node.keys[1:], top)
         for key, child, ptr_generation, next_key in zip(

@@ -22,6 +22,7 @@ from reference.readahead.engine import Readahead, run
 from reference.readahead.extents import reada_find_extent
 from reference.readahead.hook import btree_readahead_hook
 from reference.readahead.machine import MAX_READS_AT_A_TIME, reada_pick_zone, reada_start_machine_worker
+from reference.readahead.naive import blocks_to_read
 from reference.readahead.radix import PAGE_SHIFT
 from reference.readahead.source import MAX_KEY, MIN_KEY, Root
 from reference.readahead.structs import ReadaControl
@@ -392,3 +393,13 @@ def test_without_a_chunk_nothing_is_read_ahead(behaviour: Behaviour) -> None:
     assert readahead.pending == []
     assert (rc is None) == behaviour.add_can_fail
     readahead.validate()
+
+
+def test_below_a_block_that_fails_nothing_is_asked_for() -> None:
+    """Nor is the block itself looked at, which may be unreadable."""
+    source = Blocks([(1,)], 16)
+    root = source.grow(4, 2, range(7))
+    del source.nodes[4 * NODESIZE]
+    expected = {6, 5, 4, 2, 3}
+    found = blocks_to_read(source, root, MIN_KEY, MAX_KEY, failing={4 * NODESIZE})
+    assert {bytenr // NODESIZE for bytenr in found} == expected

@@ -40,6 +40,15 @@ def test_a_root_that_is_a_leaf() -> None:
     assert [node.bytenr // NODESIZE for node in walk(source, root.bytenr)] == [7]
 
 
+def test_a_block_that_fails_need_not_be_readable() -> None:
+    source = Blocks([(1,)], 16)
+    root = source.grow(4, 2, [1, 2, 3, 4, 5, 6, 0])
+    node = source.nodes[root.bytenr].blockptrs[0]
+    below = set(source.nodes.pop(node).blockptrs)
+    found = blocks_to_read(source, root, MIN_KEY, MAX_KEY, failing={node})
+    assert set(found) == (source.nodes.keys() | {node}) - below
+
+
 @settings(deadline=None, database=None)
 @given(
     leaves=st.integers(1, 40),

@@ -34,6 +34,7 @@ from suites.readahead.simulated import SCENES
 
 __all__ = [
     "BUDGET",
+    "DATA",
     "Catch",
     "EndlessError",
     "Mutant",
@@ -41,11 +42,13 @@ __all__ = [
     "StaleFaultError",
     "catch",
     "mutant",
+    "read_records",
     "records",
     "row",
 ]
 
 DATA = Path(__file__).resolve().parents[1] / "data"
+"""Where the recorded bundles are."""
 
 # In the order of their imports: each is made anew, on top of those before it.
 _MODULES = ("work", "zones", "extents", "hook", "control", "machine", "engine")

@@ -18,7 +18,7 @@ from loopdevs import BtrfsLayout
 from reference.readahead import MAX_KEY, MIN_KEY, Key
 from suites.readahead.guest_trees import Shape, drop_caches, make_trees
 
-__all__ = ["Damage", "Failure", "Reader", "guest_case", "ranges", "whole"]
+__all__ = ["Damage", "Failure", "Reader", "guest_case", "ranges", "undamaged", "whole"]
 
 MIB = 1 << 20
 XATTR_ITEM = 24
@@ -76,7 +76,8 @@ def ranges(reader: Reader, count: int) -> list[Request]:
     return [Request(rng.choice(reader.trees), key(), key()) for _ in range(count)]
 
 
-def _undamaged(_experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:
+def undamaged(_experiment: LiveExperiment, _trees: Sequence[int]) -> Sequence[Path]:
+    """Leave everything as it is."""
     return ()
 
 
@@ -92,7 +93,7 @@ def guest_case(
     shape: Shape,
     read: Callable[[Reader], None],
     *,
-    damage: Damage = _undamaged,
+    damage: Damage = undamaged,
     failure: Failure = _sound,
     cpus: int = 1,
     groups: Sequence[str] = ("auto",),

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.cases import Case
-from suites.readahead.guest import Reader, guest_case, ranges, whole
+from suites.readahead.guest import Damage, Reader, guest_case, ranges, undamaged, whole
 from suites.readahead.guest_damage import bad_sums, cut_short, one_missing, other_generations
 from suites.readahead.guest_trees import MIB, Shape
 
@@ -45,7 +47,7 @@ def _walk(reader: Reader) -> None:
     reader.wait(reader.add(whole(reader.trees)))
 
 
-CASES: tuple[Case, ...] = (
+MAIN: tuple[Case, ...] = (
     guest_case(
         "guest-raid1",
         "two mirrors and 8 zones: each device's choice of a zone locks the other's",
@@ -172,14 +174,38 @@ CASES: tuple[Case, ...] = (
         _again_and_in_parts,
         cpus=2,
     ),
-    guest_case(
-        "guest-raid1-small",
-        "two mirrors and 6 zones, small enough to be kept",
-        "raid1",
-        3,
-        Shape(nodesize=4096, zones=6, zone_bytes=MIB, width=2, kept=0.8),
-        _whole,
-        groups=("data",),
-    ),
 )
+"""What the engine is put to."""
+
+
+def _small(
+    name: str,
+    metadata: str,
+    devices: int,
+    width: int,
+    read: Callable[[Reader], None],
+    *,
+    trees: int = 1,
+    damage: Damage = undamaged,
+) -> Case:
+    """Return a case of which the record is kept: most of the leaves go before they are read."""
+    shape = Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=width, trees=trees, kept=0.15)
+    title = f"for suites/data: few blocks of {metadata} metadata in many zones"
+    return guest_case(name, title, metadata, devices, shape, read, damage=damage, groups=("data",))
+
+
+SMALL: tuple[Case, ...] = (
+    _small("data-raid1", "raid1", 2, 2, _again_and_in_parts),
+    _small("data-three", "raid1", 3, 2, _whole),
+    _small("data-many", "raid1", 3, 2, _many, trees=2),
+    _small("data-ranges", "raid1", 3, 2, _ranges),
+    _small("data-raid10", "raid10", 4, 4, _whole),
+    _small("data-dup", "dup", 1, 1, _whole),
+    _small("data-missing", "raid1", 4, 2, _whole, damage=one_missing),
+    _small("data-bad-sums", "raid1", 3, 2, _whole, damage=bad_sums),
+    _small("data-generations", "raid1", 3, 2, _whole, damage=other_generations),
+)
+"""What `suites/data/readahead` is recorded from."""
+
+CASES = (*MAIN, *SMALL)
 """Every case."""

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.errors import InfrastructureError
 from harness.metadata import FileSystem, tree_blocks
 from harness.record.experiment import LiveExperiment
 from reference.ondisk.csum import BTRFS_CSUM_SIZE
@@ -52,6 +53,8 @@ def cut_short(experiment: LiveExperiment) -> None:
     """Have reads of the last two thirds of the block groups on the first device fail: it ends before them."""
     filesystem = experiment.filesystem
     layout = filesystem.layout
+    if not filesystem.backing_files:
+        raise InfrastructureError("only a loop device can be cut short: run without --guest-devices drives")
     os.truncate(filesystem.backing_files[0], layout.device_bytes - layout.room_bytes * 2 // 3)
     with filesystem.devices[0].open("rb") as device:
         fcntl.ioctl(device, LOOP_SET_CAPACITY)

@@ -14,7 +14,7 @@ from suites.guests.sessions import fetched, made_session, record
 
 pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 
-CASE = "readahead/guest-raid1-small"
+CASE = "readahead/data-three"
 
 
 def test_a_readahead_is_recorded_and_judged(tmp_path: Path) -> None:
@@ -25,8 +25,8 @@ def test_a_readahead_is_recorded_and_judged(tmp_path: Path) -> None:
         verdict = record(session, case, tmp_path)
     assert verdict.verdict is Verdict.PASS, verdict
     compared = {check.name: check.compared for check in verdict.checks}
-    assert compared["blocks picked"] > 300
-    assert Bundle.open(tmp_path / "guest-raid1-small").manifest["capture"]["lost"] == 0
+    assert compared["blocks picked"] > 150
+    assert Bundle.open(tmp_path / "data-three").manifest["capture"]["lost"] == 0
 
 
 def test_a_kernel_without_the_engine_is_not_booted_for_it() -> None:

@@ -5,6 +5,7 @@
  * Made for tests of Linux 5.10 in a guest. Built against its private headers; see docs/readahead-guests.md.
  */
 
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/miscdevice.h>
@@ -18,6 +19,9 @@
 static uint records = 1 << 20;
 module_param(records, uint, 0444);
 MODULE_PARM_DESC(records, "how many records there is room for");
+
+/* So often it is looked whether the engine has nothing left to do, 20 ms apart. */
+#define IDLE_TRIES 100
 
 static DEFINE_MUTEX(tracing);
 /* The file system that is traced must not go: its directory is kept open. */
@@ -86,9 +90,23 @@ static long start(struct iodiff_trace *trace)
 	return ret;
 }
 
+/* A record that breaks off in the middle of a work shows less than one that ends with it. */
+static void wait_until_idle(struct btrfs_fs_info *fs_info)
+{
+	int tries;
+
+	for (tries = 0; tries < IDLE_TRIES; tries++) {
+		if (!atomic_read(&fs_info->reada_works_cnt) && radix_tree_empty(&fs_info->reada_tree))
+			break;
+		msleep(20);
+	}
+}
+
 static long stop(struct iodiff_counts *counts)
 {
 	mutex_lock(&tracing);
+	if (traced)
+		wait_until_idle(btrfs_sb(file_inode(traced)->i_sb));
 	iodiff_probes_detach();
 	if (traced)
 		fput(traced);
