@@ -22,7 +22,8 @@ class Permutation:
     """Of 0 to `size` - 1, deterministic by `seed`.
 
     Bits are mixed by steps that can each be undone, on as many bits as `size` needs; what falls behind `size`
-    is mixed again until it does not (cycle walking). Each step: times one of `steps`, then a shift by `shift`.
+    is mixed again until it does not (cycle walking). `steps` are the factors, `shift` is how far each product
+    is shifted.
 
     >>> shuffled = Permutation(10, seed=1)
     >>> sorted(shuffled.place(number) for number in range(10)) == list(range(10))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,15 +109,13 @@ def _pointers(trees: Sequence[SyntheticTree]) -> tuple[NDArray[np.int32], NDArra
     """
     counts = np.concatenate([_children(tree) for tree in trees])
     behind = np.cumsum([0, *(tree.nodes for tree in trees)])
-    child = np.concatenate(
-        [np.arange(first, last - 1) for first, last in zip(behind[:-1], behind[1:], strict=True)]
-    )
+    child = np.concatenate([np.arange(first, last - 1) for first, last in pairwise(behind)])
     return (np.cumsum(counts) - counts).astype(np.int32), counts.astype(np.int32), child
 
 
 def _children(tree: SyntheticTree) -> Numbers:
     counts = [np.zeros(tree.shape.leaves, np.int64)]
-    for below, level in zip(tree.levels, tree.levels[1:], strict=False):
+    for below, level in pairwise(tree.levels):
         counts.append(np.full(level, tree.shape.fanout))
         counts[-1][-1] = below - (level - 1) * tree.shape.fanout
     return np.concatenate(counts)
