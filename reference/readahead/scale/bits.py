@@ -44,7 +44,7 @@ for _shift in range(64):
 @compiled
 def _lowest(word: int) -> int:
     """Return the position of the lowest bit of `word`, which is not 0."""
-    return _POSITION[(((word & -word) * _DE_BRUIJN) >> 58) & 63]  # type: ignore[return-value]
+    return int(_POSITION[(((word & -word) * _DE_BRUIJN) >> 58) & 63])
 
 
 @compiled

@@ -23,7 +23,7 @@ def make_maxima(rows: int, size: int) -> NDArray[np.int32]:
 @compiled
 def counter(maxima: NDArray[np.int32], row: int, index: int) -> int:
     """Return a counter."""
-    return maxima[row, maxima.shape[1] // 2 + index]  # type: ignore[return-value]
+    return int(maxima[row, maxima.shape[1] // 2 + index])
 
 
 @compiled
