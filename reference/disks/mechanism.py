@@ -17,7 +17,9 @@ from reference.disks.timing import (
     bus_ns,
     frontier,
     mechanical_end_ns,
+    move_ns,
     reached_ns,
+    rotation_ns,
     track_of,
 )
 
@@ -58,18 +60,18 @@ class Mechanism:
         self.kept: list[tuple[int, int]] = []
         """First byte and the one behind the last of each segment, oldest first."""
         self.reads_on_since_ns: int | None = None
-        """Since when the disk reads on behind the newest segment; None if it does not."""
+        """Since when, or from when on, it reads on behind the newest segment; None if it does not."""
+        self.limit = 0
+        """Where it is to stop reading on; it stays there."""
         self.arm_byte = 0
         """The last byte that was asked of the media."""
 
     def behind(self, at_ns: int) -> int:
         """Return the byte behind all that the newest segment has at `at_ns`; there must be one."""
         end = self.kept[-1][1]
-        return (
-            end
-            if self.reads_on_since_ns is None
-            else frontier(self.geometry, self.reads_on_since_ns, end, at_ns)
-        )
+        if self.reads_on_since_ns is None:
+            return end
+        return frontier(self.geometry, self.reads_on_since_ns, end, self.limit, at_ns)
 
     def arm_track(self, at_ns: int) -> int:
         """Return over which track the arm is."""
@@ -86,27 +88,25 @@ class Mechanism:
             assert self.reads_on_since_ns is not None
             read_ns = reached_ns(self.geometry, self.reads_on_since_ns, self.kept[-1][1], byte + nbytes)
             return Access(max(delivered_ns, read_ns), Way.STREAM)
-        return Access(mechanical_end_ns(self.geometry, at_ns, self.arm_track(at_ns), byte, nbytes), Way.MEDIA)
+        end_ns = mechanical_end_ns(self.geometry, at_ns, self.arm_track(at_ns), byte, nbytes)
+        return Access(end_ns, Way.MEDIA)
 
     def read(self, now_ns: int, byte: int, nbytes: int) -> Access:
         """Read, beginning now, and return what it takes."""
         access = self.access(now_ns, byte, nbytes)
+        at_ns = now_ns + self.geometry.overhead_ns
         if access.way is Way.MEDIA:
-            self._stop_reading_on(now_ns)
-            self.arm_byte = byte + nbytes - 1
-            self.kept.append((byte, byte + nbytes))
-            self.reads_on_since_ns = access.end_ns
-            if len(self.kept) > self.segments:
-                del self.kept[0]
-            if not self.kept:
-                self.reads_on_since_ns = None
+            self._stop_reading_on(at_ns)
+            self._begin_segment(byte, nbytes, access.end_ns)
+        elif self.reads_on_since_ns is not None and self.kept[-1][0] <= byte < self.limit:
+            self._prolong(at_ns, byte, byte + nbytes)
         return access
 
     def write(self, now_ns: int, byte: int, nbytes: int) -> Access:
-        """Write through to the media, beginning now; what was kept of these bytes is dropped."""
+        """Write through to the media, beginning now; segments with any of these bytes are dropped."""
         at_ns = now_ns + self.geometry.overhead_ns
         end_ns = mechanical_end_ns(self.geometry, at_ns, self.arm_track(at_ns), byte, nbytes)
-        self._stop_reading_on(now_ns)
+        self._stop_reading_on(at_ns)
         self.arm_byte = byte + nbytes - 1
         self.kept = [piece for piece in self.kept if piece[1] <= byte or piece[0] >= byte + nbytes]
         return Access(end_ns, Way.MEDIA)
@@ -117,14 +117,39 @@ class Mechanism:
         return bool(self.kept) and self.kept[-1][0] <= byte and byte + nbytes <= self.behind(at_ns)
 
     def _comes_by(self, at_ns: int, byte: int, nbytes: int) -> bool:
-        if self.reads_on_since_ns is None:
+        if self.reads_on_since_ns is None or byte + nbytes > self.limit:
             return False
-        start, end = self.kept[-1]
-        last = min(end + self.geometry.read_ahead, self.geometry.capacity)
-        return start <= byte <= self.behind(at_ns) and byte + nbytes <= last
+        return self.kept[-1][0] <= byte <= self.behind(at_ns)
 
-    def _stop_reading_on(self, now_ns: int) -> None:
+    def _begin_segment(self, byte: int, nbytes: int, end_ns: int) -> None:
+        behind = byte + nbytes
+        self.arm_byte = behind - 1
+        self.kept.append((byte, behind))
+        if len(self.kept) > self.segments:
+            del self.kept[0]
+        if self.kept:
+            self.reads_on_since_ns = end_ns
+            self.limit = min(behind + self.geometry.read_ahead, self.geometry.capacity)
+
+    def _prolong(self, at_ns: int, byte: int, asked: int) -> None:
+        """Read on up to `read_ahead` behind `asked`, and keep no more than that before it.
+
+        A disk that has stopped begins again when half of it is used up. It has to wait for what comes next to
+        come round.
+        """
+        g, (start, end) = self.geometry, self.kept[-1]
+        assert self.reads_on_since_ns is not None
+        limit = min(asked + g.read_ahead, g.capacity)
+        if at_ns < reached_ns(g, self.reads_on_since_ns, end, self.limit):
+            self.limit = max(limit, self.limit)
+        elif self.limit < limit and 2 * (self.limit - asked) < g.read_ahead:
+            there_ns = at_ns + move_ns(g, track_of(g, self.limit - 1), track_of(g, self.limit))
+            self.reads_on_since_ns = there_ns + rotation_ns(g, there_ns, self.limit)
+            end, self.limit = self.limit, limit
+        self.kept[-1] = (max(start, min(byte, asked - g.read_ahead)), end)
+
+    def _stop_reading_on(self, at_ns: int) -> None:
         if self.reads_on_since_ns is not None:
-            at_ns = now_ns + self.geometry.overhead_ns
-            self.kept[-1] = (self.kept[-1][0], self.behind(at_ns))
+            self.arm_byte = self.behind(at_ns) - 1
+            self.kept[-1] = (self.kept[-1][0], self.arm_byte + 1)
             self.reads_on_since_ns = None

@@ -52,7 +52,7 @@ class Geometry(NamedTuple):
     bus_bytes_per_s: int
     """From the disk's memory to the host."""
     read_ahead: int
-    """Bytes that are read on into the disk's memory behind what was asked for."""
+    """How far the disk reads on into its memory behind what was asked for, bytes."""
     zone_byte: tuple[int, ...]
     """Where each zone begins, outermost first."""
     zone_track: tuple[int, ...]
@@ -135,16 +135,18 @@ def bus_ns(g: Geometry, nbytes: int) -> int:
 
 
 def reached_ns(g: Geometry, since_ns: int, behind: int, byte: int) -> int:
-    """Return when a disk that reads on from `behind` at `since_ns` has everything before `byte`."""
+    """Return when a disk that reads from `behind` at `since_ns` has everything before `byte`.
+
+    It changes over to the next track as often as it gets through one, wherever on a track it began.
+    """
     per_track = g.zone_track_bytes[zone_of(g, behind)]
     per_turn = g.revolution_ns + g.switch_ns
     return since_ns + ((byte - behind) * per_turn + per_track - 1) // per_track
 
 
-def frontier(g: Geometry, since_ns: int, behind: int, at_ns: int) -> int:
-    """Return up to where a disk has got at `at_ns` that reads on from `behind` at `since_ns`."""
-    last = min(behind + g.read_ahead, g.capacity)
-    if at_ns >= reached_ns(g, since_ns, behind, last):
-        return last
+def frontier(g: Geometry, since_ns: int, behind: int, limit: int, at_ns: int) -> int:
+    """Return up to where a disk has got at `at_ns` that reads from `behind` at `since_ns` up to `limit`."""
+    if at_ns >= reached_ns(g, since_ns, behind, limit):
+        return limit
     per_track = g.zone_track_bytes[zone_of(g, behind)]
     return behind + max(0, at_ns - since_ns) * per_track // (g.revolution_ns + g.switch_ns)
