@@ -80,6 +80,7 @@ class Engine(NamedTuple):
     respawns_after_any: bool
     max_works: int
     """-1: as many as come."""
+    add_can_fail: bool
     keeps_blocks: bool
 
 
@@ -118,6 +119,7 @@ def make_engine(
         behaviour.in_flight_until_completion,
         behaviour.respawns_after_any,
         -1 if behaviour.max_works is None else behaviour.max_works,
+        behaviour.add_can_fail,
         keeps_blocks,
     )
 
@@ -141,9 +143,10 @@ def _fit(trees: Trees, behaviour: Behaviour) -> NDArray[np.bool_]:
 
 @compiled
 def btrfs_reada_add(engine: Engine, disks: Disks, now_ns: int, control: int, tree: int) -> bool:
-    """Begin the readahead of a whole tree; False if its root cannot be queued."""
+    """Begin the readahead of a whole tree; False if it fails, because its root cannot be queued."""
     root = engine.trees.root[tree]
-    if not _reada_add_block(engine, control, root, bool(engine.trees.root_believed[tree])):
+    queued = _reada_add_block(engine, control, root, bool(engine.trees.root_believed[tree]))
+    if not queued and engine.add_can_fail:
         return False
     start_again(engine, disks, now_ns)
     return True

@@ -15,7 +15,9 @@ from reference.disks.timing import (
     bus_ns,
     frontier,
     mechanical_end_ns,
+    move_ns,
     reached_ns,
+    rotation_ns,
     track_of,
 )
 from reference.readahead.scale.jit import compiled, let_compiled_call
@@ -27,7 +29,9 @@ let_compiled_call(*(getattr(timing, name) for name in timing.__all__ if name != 
 MEMORY, STREAM, MEDIA = range(3)
 """How a command is served: `reference.disks.Way`, in that order."""
 
-ARM = np.dtype([("reads_on_since_ns", np.int64), ("arm_byte", np.int64), ("kept", np.int32)])
+ARM = np.dtype(
+    [("reads_on_since_ns", np.int64), ("limit", np.int64), ("arm_byte", np.int64), ("kept", np.int32)]
+)
 """`reads_on_since_ns` is -1 when the disk does not read on; `kept` is how many segments there are."""
 
 
@@ -80,10 +84,9 @@ def access(
     if _in_memory(mechanisms, disk, behind, byte):
         return delivered_ns, MEMORY
     arm = mechanisms.arm[disk]
-    if arm.reads_on_since_ns >= 0:
+    if arm.reads_on_since_ns >= 0 and byte + nbytes <= arm.limit:
         start, end = mechanisms.kept[disk, arm.kept - 1]
-        last = min(end + geometry.read_ahead, geometry.capacity)
-        if start <= byte <= behind and byte + nbytes <= last:
+        if start <= byte <= behind:
             read_ns = reached_ns(geometry, arm.reads_on_since_ns, end, byte + nbytes)
             return max(delivered_ns, read_ns), STREAM
     return mechanical_end_ns(geometry, at_ns, track, byte, nbytes), MEDIA
@@ -94,8 +97,12 @@ def read(mechanisms: Mechanisms, disk: int, now_ns: int, byte: int) -> tuple[int
     """Read at `byte`, beginning now; return when that is over and how it is served."""
     where = position(mechanisms, disk, now_ns)
     end_ns, way = access(mechanisms, disk, now_ns, where, byte)
+    arm = mechanisms.arm[disk]
     if way == MEDIA:
-        _keep(mechanisms, disk, where[0], byte, end_ns)
+        _stop_reading_on(mechanisms, disk, where[0])
+        _begin_segment(mechanisms, disk, byte, end_ns)
+    elif arm.reads_on_since_ns >= 0 and mechanisms.kept[disk, arm.kept - 1, 0] <= byte < arm.limit:
+        _prolong(mechanisms, disk, now_ns + mechanisms.geometry.overhead_ns, byte)
     return end_ns, way
 
 
@@ -108,7 +115,7 @@ def _behind(mechanisms: Mechanisms, disk: int, at_ns: int) -> int:
     end = mechanisms.kept[disk, arm.kept - 1, 1]
     if arm.reads_on_since_ns < 0:
         return int(end)
-    return frontier(mechanisms.geometry, arm.reads_on_since_ns, end, at_ns)
+    return frontier(mechanisms.geometry, arm.reads_on_since_ns, end, arm.limit, at_ns)
 
 
 @compiled
@@ -121,20 +128,45 @@ def _in_memory(mechanisms: Mechanisms, disk: int, behind: int, byte: int) -> boo
 
 
 @compiled
-def _keep(mechanisms: Mechanisms, disk: int, behind: int, byte: int, end_ns: int) -> None:
-    """Stop reading on, and begin a new segment, for which the oldest may have to go."""
-    arm, kept = mechanisms.arm[disk], mechanisms.kept[disk]
-    if arm.reads_on_since_ns >= 0:
-        kept[arm.kept - 1, 1] = behind
-    arm.arm_byte = byte + mechanisms.nbytes - 1
+def _begin_segment(mechanisms: Mechanisms, disk: int, byte: int, end_ns: int) -> None:
+    """Keep what is read, for which the oldest segment may have to go."""
+    geometry, arm, kept = mechanisms.geometry, mechanisms.arm[disk], mechanisms.kept[disk]
+    behind = byte + mechanisms.nbytes
+    arm.arm_byte = behind - 1
     kept[arm.kept, 0] = byte
-    kept[arm.kept, 1] = byte + mechanisms.nbytes
-    arm.reads_on_since_ns = end_ns
+    kept[arm.kept, 1] = behind
     arm.kept += 1
     if arm.kept == len(kept):
         for segment in range(1, arm.kept):
             kept[segment - 1, 0] = kept[segment, 0]
             kept[segment - 1, 1] = kept[segment, 1]
         arm.kept -= 1
-    if arm.kept == 0:
+    if arm.kept:
+        arm.reads_on_since_ns = end_ns
+        arm.limit = min(behind + geometry.read_ahead, geometry.capacity)
+
+
+@compiled
+def _prolong(mechanisms: Mechanisms, disk: int, at_ns: int, byte: int) -> None:
+    """Read on up to `read_ahead` behind the read at `byte`, and keep no more than that before its end."""
+    g, arm = mechanisms.geometry, mechanisms.arm[disk]
+    start, end = mechanisms.kept[disk, arm.kept - 1]
+    asked = byte + mechanisms.nbytes
+    limit = min(asked + g.read_ahead, g.capacity)
+    if at_ns < reached_ns(g, arm.reads_on_since_ns, end, arm.limit):
+        arm.limit = max(limit, arm.limit)
+    elif arm.limit < limit and 2 * (arm.limit - asked) < g.read_ahead:
+        there_ns = at_ns + move_ns(g, track_of(g, arm.limit - 1), track_of(g, arm.limit))
+        arm.reads_on_since_ns = there_ns + rotation_ns(g, there_ns, arm.limit)
+        end, arm.limit = arm.limit, limit
+    mechanisms.kept[disk, arm.kept - 1, 0] = max(start, min(byte, asked - g.read_ahead))
+    mechanisms.kept[disk, arm.kept - 1, 1] = end
+
+
+@compiled
+def _stop_reading_on(mechanisms: Mechanisms, disk: int, behind: int) -> None:
+    arm = mechanisms.arm[disk]
+    if arm.reads_on_since_ns >= 0:
+        arm.arm_byte = behind - 1
+        mechanisms.kept[disk, arm.kept - 1, 1] = behind
         arm.reads_on_since_ns = -1
