@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled_part
 
 __all__ = ["Bits", "clear_bit", "make_bits", "next_bit", "set_bit"]
 
@@ -41,13 +41,13 @@ for _shift in range(64):
     _POSITION[((_DE_BRUIJN << _shift) & (2**64 - 1)) >> 58] = _shift
 
 
-@compiled
+@compiled_part
 def _lowest(word: int) -> int:
     """Return the position of the lowest bit of `word`, which is not 0."""
     return int(_POSITION[(((word & -word) * _DE_BRUIJN) >> 58) & 63])
 
 
-@compiled
+@compiled_part
 def set_bit(bits: Bits, row: int, number: int) -> None:
     """Put `number` into the set of `row`."""
     for level in range(len(bits.first) - 1):
@@ -59,7 +59,7 @@ def set_bit(bits: Bits, row: int, number: int) -> None:
         number >>= 6
 
 
-@compiled
+@compiled_part
 def clear_bit(bits: Bits, row: int, number: int) -> None:
     """Take `number` out of the set of `row`."""
     for level in range(len(bits.first) - 1):
@@ -70,7 +70,7 @@ def clear_bit(bits: Bits, row: int, number: int) -> None:
         number >>= 6
 
 
-@compiled
+@compiled_part
 def next_bit(bits: Bits, row: int, number: int) -> int:
     """Return the least of the set of `row` that is `number` or greater; -1 if there is none."""
     level = 0

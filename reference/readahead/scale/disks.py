@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reference.disks import SATA_7200_2011, SATA_SSD_2011, Policy, RotationalConstants, SsdConstants
 from reference.readahead.scale.bits import Bits, clear_bit, make_bits, next_bit, set_bit
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled_part
 from reference.readahead.scale.mechanism import MEDIA, Mechanisms, access, make_mechanisms, position, read
 from reference.readahead.scale.trees import NONE, Trees
 
@@ -162,7 +162,7 @@ def _ranks(trees: Trees, disks: int) -> tuple[NDArray[np.int32], NDArray[np.int3
     return rank, at_rank
 
 
-@compiled
+@compiled_part
 def submit(disks: Disks, trees: Trees, now_ns: int, block: int, copy: int) -> None:
     """Ask for a read of a copy of `block`."""
     index = disks.requests[0]
@@ -183,14 +183,14 @@ def submit(disks: Disks, trees: Trees, now_ns: int, block: int, copy: int) -> No
         _submit_solid(disks, device, index, now_ns)
 
 
-@compiled
+@compiled_part
 def due(disks: Disks, device: int) -> int:
     """Return when the next request of a disk will be done; NEVER if there is none."""
     active = disks.disk[device].active if disks.rotational else disks.disk[device].first
     return NEVER if active == NONE else int(disks.request[active].ended_ns)
 
 
-@compiled
+@compiled_part
 def complete(disks: Disks, trees: Trees, device: int) -> int:
     """Let time come to when a disk is done with its next request, and return that."""
     disk = disks.disk[device]
@@ -204,7 +204,7 @@ def complete(disks: Disks, trees: Trees, device: int) -> int:
     return index
 
 
-@compiled
+@compiled_part
 def _submit_solid(disks: Disks, device: int, index: int, now_ns: int) -> None:
     solid, disk, request = disks.solid, disks.disk[device], disks.request[index]
     channels, ends = solid.channels[device], solid.ends[device]
@@ -218,7 +218,7 @@ def _submit_solid(disks: Disks, device: int, index: int, now_ns: int) -> None:
     _put_last(disks, device, index)
 
 
-@compiled
+@compiled_part
 def _put_last(disks: Disks, device: int, index: int) -> None:
     disk = disks.disk[device]
     disks.request[index].next = NONE
@@ -229,7 +229,7 @@ def _put_last(disks: Disks, device: int, index: int) -> None:
     disk.last = index
 
 
-@compiled
+@compiled_part
 def _take_first(disks: Disks, device: int) -> int:
     disk = disks.disk[device]
     index = int(disk.first)
@@ -239,7 +239,7 @@ def _take_first(disks: Disks, device: int) -> int:
     return index
 
 
-@compiled
+@compiled_part
 def _put(disks: Disks, device: int, index: int) -> None:
     """Let a request wait in the host."""
     disks.disk[device].in_host += 1
@@ -250,7 +250,7 @@ def _put(disks: Disks, device: int, index: int) -> None:
         set_bit(disks.waiting, device, disks.rank[request.block, request.copy])
 
 
-@compiled
+@compiled_part
 def _take(disks: Disks, device: int) -> int:
     """Take out of the host's queue who is next."""
     disk = disks.disk[device]
@@ -264,7 +264,7 @@ def _take(disks: Disks, device: int) -> int:
     return int(disks.request_of[disks.at_rank[device, rank]])
 
 
-@compiled
+@compiled_part
 def _go_on(disks: Disks, trees: Trees, device: int, now_ns: int) -> None:
     disk = disks.disk[device]
     while disk.in_host and disk.in_drive + int(disk.active != NONE) < disks.queue_depth:
@@ -286,7 +286,7 @@ def _go_on(disks: Disks, trees: Trees, device: int, now_ns: int) -> None:
         )
 
 
-@compiled
+@compiled_part
 def _pick(disks: Disks, trees: Trees, device: int, now_ns: int) -> int:
     """Return which request in the drive is served next, of those that are equally good the oldest."""
     disk = disks.disk[device]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How functions are compiled."""
+"""How functions are compiled (numba: to machine code, when they are first called)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.extending import register_jitable
 
-__all__ = ["compiled", "let_compiled_call"]
+__all__ = ["compiled", "compiled_part", "let_compiled_call"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Return `function`, compiled when it is first called (numba, machine code without the interpreter).
+    """Return `function`, compiled.
 
     The machine code is kept for other processes where NUMBA_CACHE_DIR names a folder
     (`harness.compiled.keep_compiled` chooses one); elsewhere each process compiles anew. Numba's own choice,
@@ -28,7 +28,16 @@ def compiled(function: F) -> F:
         return cast("F", numba.njit(function))
 
 
+def compiled_part(function: F) -> F:
+    """Return `function`, compiled to be called by compiled functions only; it makes no arrays.
+
+    So nothing counts references, which would take longer than what is to be done.
+    """
+    options = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast("F", numba.njit(**options)(function))
+
+
 def let_compiled_call(*functions: Callable[..., Any]) -> None:
     """Let compiled functions call `functions` of elsewhere, which stay as they are for everybody else."""
     for function in functions:
-        register_jitable(function)
+        register_jitable(**{"_nrt": False})(function)

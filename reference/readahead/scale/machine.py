@@ -17,7 +17,7 @@ from reference.readahead.behaviour import MAX_IN_FLIGHT, Behaviour
 from reference.readahead.machine import MAX_READS_AT_A_TIME
 from reference.readahead.scale.bits import Bits, clear_bit, make_bits, next_bit, set_bit
 from reference.readahead.scale.disks import Disks, submit
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled, compiled_part
 from reference.readahead.scale.maxima import counter, first_greatest, make_maxima, set_counter
 from reference.readahead.scale.trees import NONE, Trees
 
@@ -152,14 +152,14 @@ def btrfs_reada_add(engine: Engine, disks: Disks, now_ns: int, control: int, tre
     return True
 
 
-@compiled
+@compiled_part
 def start_again(engine: Engine, disks: Disks, now_ns: int) -> None:
     """Queue a work and let workers run."""
     _reada_start_machine(engine)
     work(engine, disks, now_ns)
 
 
-@compiled
+@compiled_part
 def work(engine: Engine, disks: Disks, now_ns: int) -> None:
     """Let workers run until none is queued."""
     works = engine.works[0]
@@ -168,7 +168,7 @@ def work(engine: Engine, disks: Disks, now_ns: int) -> None:
         _reada_start_machine_worker(engine, disks, now_ns)
 
 
-@compiled
+@compiled_part
 def btree_readahead_hook(engine: Engine, block: int) -> None:
     """Take note that `block` has been read."""
     engine.extent[block].in_memory = engine.keeps_blocks
@@ -178,7 +178,7 @@ def btree_readahead_hook(engine: Engine, block: int) -> None:
     _reada_start_machine(engine)
 
 
-@compiled
+@compiled_part
 def _reada_add_block(engine: Engine, control: int, block: int, believed: bool) -> bool:
     extent = engine.extent[block]
     if not extent.fit:
@@ -192,7 +192,7 @@ def _reada_add_block(engine: Engine, control: int, block: int, believed: bool) -
     return True
 
 
-@compiled
+@compiled_part
 def _enter(engine: Engine, block: int) -> None:
     """Put an extent into its devices' trees and its zones."""
     group = engine.trees.group[block]
@@ -208,7 +208,7 @@ def _enter(engine: Engine, block: int) -> None:
         set_bit(engine.reada_extents, device, block)
 
 
-@compiled
+@compiled_part
 def _leave(engine: Engine, block: int) -> None:
     """Take an extent out of its devices' trees and its zones (`reada_extent_put`)."""
     group = engine.trees.group[block]
@@ -221,13 +221,13 @@ def _leave(engine: Engine, block: int) -> None:
         _free_zone(engine, device, group)
 
 
-@compiled
+@compiled_part
 def _count(engine: Engine, device: int, group: int, difference: int) -> None:
     row = 2 * device + int(engine.zone[device, group].locked)
     set_counter(engine.elems, row, group, counter(engine.elems, row, group) + difference)
 
 
-@compiled
+@compiled_part
 def _free_zone(engine: Engine, device: int, group: int) -> None:
     """Free the zone if nothing is in it and its device does not stand in it (`kref_put`)."""
     zone = engine.zone[device, group]
@@ -237,7 +237,7 @@ def _free_zone(engine: Engine, device: int, group: int) -> None:
         zone.made_for = NONE
 
 
-@compiled
+@compiled_part
 def _readahead_hook(engine: Engine, block: int) -> int:
     """Queue the children that are wanted, then let go of the extent; return who had picked it."""
     extent = engine.extent[block]
@@ -257,7 +257,7 @@ def _readahead_hook(engine: Engine, block: int) -> int:
     return for_dev
 
 
-@compiled
+@compiled_part
 def _reada_peer_zones_set_lock(engine: Engine, device: int, group: int, lock: bool) -> None:
     made_for = engine.zone[device, group].made_for
     for copy in range(engine.trees.device.shape[1]):
@@ -274,7 +274,7 @@ def _reada_peer_zones_set_lock(engine: Engine, device: int, group: int, lock: bo
             peer.locked = lock
 
 
-@compiled
+@compiled_part
 def _reada_pick_zone(engine: Engine, device: int) -> bool:
     dev = engine.device[device]
     if dev.curr_zone != NONE:
@@ -294,7 +294,7 @@ def _reada_pick_zone(engine: Engine, device: int) -> bool:
     return True
 
 
-@compiled
+@compiled_part
 def _note_pick(engine: Engine, device: int, group: int) -> None:
     works = engine.works[0]
     if works.picks < len(engine.picked):
@@ -303,7 +303,7 @@ def _note_pick(engine: Engine, device: int, group: int) -> None:
     works.picks += 1
 
 
-@compiled
+@compiled_part
 def _next_extent(engine: Engine, device: int) -> int:
     """Return what is next in the current zone, or first behind the start of a new one; NONE."""
     dev = engine.device[device]
@@ -317,7 +317,7 @@ def _next_extent(engine: Engine, device: int) -> int:
     return block
 
 
-@compiled
+@compiled_part
 def _reada_start_machine_dev(engine: Engine, disks: Disks, now_ns: int, device: int) -> bool:
     block = _next_extent(engine, device)
     if block == NONE:
@@ -341,14 +341,14 @@ def _reada_start_machine_dev(engine: Engine, disks: Disks, now_ns: int, device: 
     return True
 
 
-@compiled
+@compiled_part
 def _reada_start_machine(engine: Engine) -> None:
     works = engine.works[0]
     works.queued += 1
     works.reada_works_cnt += 1
 
 
-@compiled
+@compiled_part
 def _reada_start_machine_worker(engine: Engine, disks: Disks, now_ns: int) -> None:
     works = engine.works[0]
     if _reada_start_for_fsdevs(engine, disks, now_ns):
@@ -359,7 +359,7 @@ def _reada_start_machine_worker(engine: Engine, disks: Disks, now_ns: int) -> No
     works.reada_works_cnt -= 1
 
 
-@compiled
+@compiled_part
 def _reada_start_for_fsdevs(engine: Engine, disks: Disks, now_ns: int) -> bool:
     total = enqueued = 0
     while True:

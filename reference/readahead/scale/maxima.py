@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled_part
 
 __all__ = ["counter", "first_greatest", "make_maxima", "set_counter"]
 
@@ -20,13 +20,13 @@ def make_maxima(rows: int, size: int) -> NDArray[np.int32]:
     return np.zeros((rows, 2 << max(0, size - 1).bit_length()), np.int32)
 
 
-@compiled
+@compiled_part
 def counter(maxima: NDArray[np.int32], row: int, index: int) -> int:
     """Return a counter."""
     return int(maxima[row, maxima.shape[1] // 2 + index])
 
 
-@compiled
+@compiled_part
 def set_counter(maxima: NDArray[np.int32], row: int, index: int, value: int) -> None:
     """Set a counter to `value`, 0 or more."""
     place = maxima.shape[1] // 2 + index
@@ -39,7 +39,7 @@ def set_counter(maxima: NDArray[np.int32], row: int, index: int, value: int) -> 
         maxima[row, place] = greater
 
 
-@compiled
+@compiled_part
 def first_greatest(maxima: NDArray[np.int32], row: int) -> int:
     """Return the index of the greatest counter, the first if there are several; -1 if all are 0."""
     if maxima[row, 1] == 0:

@@ -20,7 +20,7 @@ from reference.disks.timing import (
     rotation_ns,
     track_of,
 )
-from reference.readahead.scale.jit import compiled, let_compiled_call
+from reference.readahead.scale.jit import compiled_part, let_compiled_call
 
 __all__ = ["MEDIA", "MEMORY", "STREAM", "Mechanisms", "access", "make_mechanisms", "position", "read"]
 
@@ -60,7 +60,7 @@ def make_mechanisms(constants: RotationalConstants, disks: int, nbytes: int) -> 
     return Mechanisms(geometry._replace(**arrays), arm, kept, nbytes)
 
 
-@compiled
+@compiled_part
 def position(mechanisms: Mechanisms, disk: int, now_ns: int) -> tuple[int, int]:
     """Return up to where a disk will have read on, and over which track its arm will be, when a command
     that begins now gets at them.
@@ -72,7 +72,7 @@ def position(mechanisms: Mechanisms, disk: int, now_ns: int) -> tuple[int, int]:
     return behind, track_of(mechanisms.geometry, byte)
 
 
-@compiled
+@compiled_part
 def access(
     mechanisms: Mechanisms, disk: int, now_ns: int, where: tuple[int, int], byte: int
 ) -> tuple[int, int]:
@@ -92,7 +92,7 @@ def access(
     return mechanical_end_ns(geometry, at_ns, track, byte, nbytes), MEDIA
 
 
-@compiled
+@compiled_part
 def read(mechanisms: Mechanisms, disk: int, now_ns: int, byte: int) -> tuple[int, int]:
     """Read at `byte`, beginning now; return when that is over and how it is served."""
     where = position(mechanisms, disk, now_ns)
@@ -106,7 +106,7 @@ def read(mechanisms: Mechanisms, disk: int, now_ns: int, byte: int) -> tuple[int
     return end_ns, way
 
 
-@compiled
+@compiled_part
 def _behind(mechanisms: Mechanisms, disk: int, at_ns: int) -> int:
     """Return the byte behind all that the newest segment has at `at_ns`; 0 if there is none."""
     arm = mechanisms.arm[disk]
@@ -118,7 +118,7 @@ def _behind(mechanisms: Mechanisms, disk: int, at_ns: int) -> int:
     return frontier(mechanisms.geometry, arm.reads_on_since_ns, end, arm.limit, at_ns)
 
 
-@compiled
+@compiled_part
 def _in_memory(mechanisms: Mechanisms, disk: int, behind: int, byte: int) -> bool:
     last, newest = byte + mechanisms.nbytes, mechanisms.arm[disk].kept - 1
     for segment in range(newest):
@@ -127,7 +127,7 @@ def _in_memory(mechanisms: Mechanisms, disk: int, behind: int, byte: int) -> boo
     return bool(newest >= 0 and mechanisms.kept[disk, newest, 0] <= byte and last <= behind)
 
 
-@compiled
+@compiled_part
 def _begin_segment(mechanisms: Mechanisms, disk: int, byte: int, end_ns: int) -> None:
     """Keep what is read, for which the oldest segment may have to go."""
     geometry, arm, kept = mechanisms.geometry, mechanisms.arm[disk], mechanisms.kept[disk]
@@ -146,7 +146,7 @@ def _begin_segment(mechanisms: Mechanisms, disk: int, byte: int, end_ns: int) ->
         arm.limit = min(behind + geometry.read_ahead, geometry.capacity)
 
 
-@compiled
+@compiled_part
 def _prolong(mechanisms: Mechanisms, disk: int, at_ns: int, byte: int) -> None:
     """Read on up to `read_ahead` behind the read at `byte`, and keep no more than that before its end."""
     g, arm = mechanisms.geometry, mechanisms.arm[disk]
@@ -163,7 +163,7 @@ def _prolong(mechanisms: Mechanisms, disk: int, at_ns: int, byte: int) -> None:
     mechanisms.kept[disk, arm.kept - 1, 1] = end
 
 
-@compiled
+@compiled_part
 def _stop_reading_on(mechanisms: Mechanisms, disk: int, behind: int) -> None:
     arm = mechanisms.arm[disk]
     if arm.reads_on_since_ns >= 0:

@@ -14,7 +14,7 @@ from reference.disks import Policy, RotationalConstants, SsdConstants
 from reference.machine import Deadlock
 from reference.readahead.behaviour import Behaviour
 from reference.readahead.scale.disks import NEVER, Disks, complete, due, make_disks
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled, compiled_part
 from reference.readahead.scale.machine import (
     Engine,
     btree_readahead_hook,
@@ -128,7 +128,7 @@ def _disks(trees: Trees, setup: Setup, times: int) -> Disks:
     )
 
 
-@compiled
+@compiled_part
 def _next(disks: Disks) -> tuple[int, int]:
     """Return when and on which disk a request is done next; of several at once, on the first."""
     first_ns, first = NEVER, 0
@@ -191,7 +191,7 @@ def _run_readahead(
     return True
 
 
-@compiled
+@compiled_part
 def _reap(
     engine: Engine, waits: NDArray[np.bool_], finished: NDArray[np.int64], now_ns: int
 ) -> bool:
@@ -205,7 +205,7 @@ def _reap(
     return left
 
 
-@compiled
+@compiled_part
 def _any_over(engine: Engine, waits: NDArray[np.bool_]) -> bool:
     for number in range(len(waits)):
         if waits[number] and engine.elems_of[number] == 0:

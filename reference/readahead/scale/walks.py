@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reference.readahead.scale.disks import Disks, submit
-from reference.readahead.scale.jit import compiled
+from reference.readahead.scale.jit import compiled_part
 from reference.readahead.scale.trees import NONE, Trees
 
 __all__ = ["Walks", "make_walks", "next_block"]
@@ -63,7 +63,7 @@ def _depth(trees: Trees, block: int) -> int:
     return depth
 
 
-@compiled
+@compiled_part
 def next_block(
     walks: Walks,
     disks: Disks,
@@ -86,7 +86,7 @@ def next_block(
     walks.readers[block] |= 1 << number
 
 
-@compiled
+@compiled_part
 def _advance(walks: Walks, number: int) -> int:
     """Return the next block of a walk: each before its children, children in order; NONE at the end."""
     trees, path, slot = walks.trees, walks.path[number], walks.slot[number]
@@ -103,7 +103,7 @@ def _advance(walks: Walks, number: int) -> int:
     return NONE
 
 
-@compiled
+@compiled_part
 def _descend(walks: Walks, number: int, block: int) -> int:
     walks.path[number, walks.depth[number]] = block
     walks.slot[number, walks.depth[number]] = 0
@@ -111,7 +111,7 @@ def _descend(walks: Walks, number: int, block: int) -> int:
     return block
 
 
-@compiled
+@compiled_part
 def _copy(walks: Walks, number: int, block: int) -> int:
     """Return which copy the process of a walk reads (`find_live_mirror`)."""
     copies = 0
