@@ -97,7 +97,7 @@ SATA_7200_2011 = RotationalConstants(
     name="7,200 rpm SATA disk of 2011, after Seagate Constellation ES ST32000644NS",
     # Constellation ES Serial ATA Product Manual (100516232, Rev. D and G, 2010 and February 2011), 3.2.
     capacity=3_907_029_168 * SECTOR,
-    # Four platters of 500 GB.
+    # Four platters of 500 GB; not in the pages that were at hand, but what follows below bears it out.
     heads=8,
     # Ibid. 3.4.
     rpm=7200,
@@ -122,7 +122,7 @@ SATA_7200_2011 = RotationalConstants(
     # Assumed; makers do not say. Of 64 MB of memory these are a quarter.
     read_ahead=1 << 20,
     segments=16,
-    # 32 by the Serial ATA standard; Linux uses 31 (ATA_MAX_QUEUE - 1, include/linux/libata.h).
+    # 32 by the Serial ATA standard, of which libata of 2011 kept one for commands of its own.
     queue_depth=31,
 )
 """The disk that claims of 2011 are simulated with."""
@@ -171,8 +171,8 @@ class SsdConstants:
 SATA_SSD_2011 = SsdConstants(
     name="SATA SSD of 2011, Intel 320 Series 300 GB",
     capacity=300_000_000_000,
-    # Intel Solid-State Drive 320 Series Product Specification: a read takes 75 us, of which the controller
-    # has the 25.3 us below.
+    # Intel Solid-State Drive 320 Series Product Specification: a read takes 75 us ("average sequential", none
+    # is given for random ones), of which the controller has the 25.3 us below.
     flash_ns=49_700,
     # Ten channels (review of guru3d.com).
     channels=10,
