@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The engine and the walk in arrays against those of reference/readahead over the same disks.
 
-Chosen by hypothesis: trees, profiles, ageing, disks, queues, behaviours, how many readaheads. Every read must be of
-the same block from the same copy, submitted, begun and ended in the same nanosecond, and every zone picked
-must be the same.
+Chosen by hypothesis: trees, profiles, ageing, disks, queues, behaviours, how many readaheads. Every read must
+be of the same block from the same copy, submitted, begun and ended in the same nanosecond, and every zone
+picked must be the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from reference.disks import (
 from reference.machine import Deadlock
 from reference.readahead.behaviour import Behaviour
 from reference.readahead.chunks import ChunkMap, Profile
-from reference.readahead.scale.machine import MAX_CONTROLS
 from reference.readahead.scale.simulate import Setup, Simulated, simulate_readahead, simulate_walk
 from reference.readahead.scale.trees import NONE, Trees, flatten
 from reference.readahead.source import Root, Source
@@ -66,11 +65,10 @@ def traces(simulated: Simulated, trees: Trees, setup: Setup) -> dict[int, list[S
     found: dict[int, list[Served]] = {device + 1: [] for device in range(setup.devices)}
     for request in sorted(simulated.requests, key=lambda request: request["ended_ns"]):
         block, copy = request["block"], request["copy"]
-        served = (request["number"], trees.logical[block], trees.physical[block, copy], setup.nodesize)
+        place = (trees.logical[block], trees.physical[block, copy], setup.nodesize)
         times = (request["submitted_ns"], request["started_ns"], request["ended_ns"])
-        found[request["disk"] + 1].append(
-            Served(*(int(number) for number in (*served, *times)), WAYS[request["way"]])
-        )
+        numbers = (int(number) for number in (request["number"], *place, *times))
+        found[request["disk"] + 1].append(Served._make((*numbers, WAYS[request["way"]])))
     return found
 
 
@@ -100,9 +98,7 @@ def compare_readaheads(
     case: Case, behaviour: Behaviour, wanted: list[int], *, keeps_blocks: bool = True
 ) -> Simulated:
     trees = case.trees
-    timed = TimedReadahead(
-        case.source, case.disks(), behaviour, case.setup.cpu_ns, keeps_blocks=keeps_blocks
-    )
+    timed = TimedReadahead(case.source, case.disks(), behaviour, case.setup.cpu_ns, keeps_blocks=keeps_blocks)
     keeper = timed.engine.fs_info.observer = ZoneKeeper(timed.engine.fs_info.observer, case.source)
     for tree in wanted:
         timed.add(case.roots[tree])
@@ -222,7 +218,9 @@ BEHAVIOURS = st.one_of(
 )
 
 
-@given(case=st.one_of(synthetic(), written()), behaviour=BEHAVIOURS, data=st.data(), keeps_blocks=st.booleans())
+@given(
+    case=st.one_of(synthetic(), written()), behaviour=BEHAVIOURS, data=st.data(), keeps_blocks=st.booleans()
+)
 @settings(max_examples=150, deadline=None, database=None)
 def test_every_pick_and_every_nanosecond_of_readaheads(
     case: Case, behaviour: Behaviour, data: st.DataObject, keeps_blocks: bool

@@ -45,8 +45,7 @@ def test_all_at_once_is_block_by_block(shapes: list[TreeShape], chunks: ChunkMap
     flat = flatten(forest, roots, range(1, chunks.devices + 1))
     for name, at_once, by_block in zip(flat._fields, grow(forest.trees, chunks), flat, strict=True):
         if name not in ("first_child", "child", "believed"):
-            assert at_once.dtype == by_block.dtype, name
-            np.testing.assert_array_equal(at_once, by_block, err_msg=name)
+            np.testing.assert_array_equal(at_once, by_block, err_msg=name, strict=True)
     grown = grow(forest.trees, chunks)
     for block, count in enumerate(flat.children):
         of = (slice(first, first + count) for first in (grown.first_child[block], flat.first_child[block]))

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from reference.disks import SATA_7200_2011, SATA_SSD_2011, Policy, RotationalConstants, SsdConstants
 from reference.readahead.scale.bits import Bits, clear_bit, make_bits, next_bit, set_bit
-from reference.readahead.scale.jit import compiled_part
+from reference.readahead.scale.jit import compiled_part, whole
 from reference.readahead.scale.mechanism import MEDIA, Mechanisms, access, make_mechanisms, position, read
 from reference.readahead.scale.trees import NONE, Trees
 
-__all__ = ["NEVER", "Disks", "complete", "due", "make_disks", "submit"]
+__all__ = ["NEVER", "Disks", "complete", "first_due", "make_disks", "submit"]
 
 NEVER = 2**62
 """Later than all times."""
@@ -129,7 +129,9 @@ def make_disks(
         nbytes,
         disk,
         make_mechanisms(spinning, disks, nbytes),
-        _make_solid(SATA_SSD_2011 if isinstance(constants, RotationalConstants) else constants, disks, depth, nbytes),
+        _make_solid(
+            SATA_SSD_2011 if isinstance(constants, RotationalConstants) else constants, disks, depth, nbytes
+        ),
         np.zeros((disks, depth), np.int32),
         make_bits(disks, at_rank.shape[1]),
         rank,
@@ -169,7 +171,7 @@ def submit(disks: Disks, trees: Trees, now_ns: int, block: int, copy: int) -> No
     if index == len(disks.request):
         raise OverflowError("more reads than were expected")
     disks.requests[0] += 1
-    device = int(trees.device[block, copy])
+    device = whole(trees.device[block, copy])
     disk, request = disks.disk[device], disks.request[index]
     disks.request_of[block] = index
     request.submitted_ns = now_ns
@@ -184,10 +186,21 @@ def submit(disks: Disks, trees: Trees, now_ns: int, block: int, copy: int) -> No
 
 
 @compiled_part
-def due(disks: Disks, device: int) -> int:
+def _due(disks: Disks, device: int) -> int:
     """Return when the next request of a disk will be done; NEVER if there is none."""
     active = disks.disk[device].active if disks.rotational else disks.disk[device].first
     return NEVER if active == NONE else int(disks.request[active].ended_ns)
+
+
+@compiled_part
+def first_due(disks: Disks) -> tuple[int, int]:
+    """Return when and on which disk a request is done next; of several at once, on the first."""
+    first_ns, first = NEVER, 0
+    for device in range(len(disks.disk)):
+        due_ns = _due(disks, device)
+        if due_ns < first_ns:
+            first_ns, first = due_ns, device
+    return first_ns, first
 
 
 @compiled_part
@@ -196,7 +209,7 @@ def complete(disks: Disks, trees: Trees, device: int) -> int:
     disk = disks.disk[device]
     if not disks.rotational:
         return _take_first(disks, device)
-    index = int(disk.active)
+    index = whole(disk.active)
     request = disks.request[index]
     disk.active = NONE
     disk.served_behind = trees.physical[request.block, request.copy] + disks.nbytes
@@ -232,7 +245,7 @@ def _put_last(disks: Disks, device: int, index: int) -> None:
 @compiled_part
 def _take_first(disks: Disks, device: int) -> int:
     disk = disks.disk[device]
-    index = int(disk.first)
+    index = whole(disk.first)
     disk.first = disks.request[index].next
     if disk.first == NONE:
         disk.last = NONE
@@ -247,7 +260,7 @@ def _put(disks: Disks, device: int, index: int) -> None:
         _put_last(disks, device, index)
     else:
         request = disks.request[index]
-        set_bit(disks.waiting, device, disks.rank[request.block, request.copy])
+        set_bit(disks.waiting, device, whole(disks.rank[request.block, request.copy]))
 
 
 @compiled_part
@@ -257,11 +270,11 @@ def _take(disks: Disks, device: int) -> int:
     disk.in_host -= 1
     if disks.host == FIFO:
         return _take_first(disks, device)
-    rank = next_bit(disks.waiting, device, disk.given_rank)
+    rank = next_bit(disks.waiting, device, whole(disk.given_rank))
     if rank == NONE:
         rank = next_bit(disks.waiting, device, 0)
     clear_bit(disks.waiting, device, rank)
-    return int(disks.request_of[disks.at_rank[device, rank]])
+    return whole(disks.request_of[disks.at_rank[device, rank]])
 
 
 @compiled_part
@@ -275,7 +288,7 @@ def _go_on(disks: Disks, trees: Trees, device: int, now_ns: int) -> None:
         disk.in_drive += 1
     if disk.active == NONE and disk.in_drive:
         place = _pick(disks, trees, device, now_ns)
-        index = int(disks.in_drive[device, place])
+        index = whole(disks.in_drive[device, place])
         disk.in_drive -= 1
         disks.in_drive[device, place] = disks.in_drive[device, disk.in_drive]
         request = disks.request[index]

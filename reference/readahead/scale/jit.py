@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba.extending import register_jitable
 
-__all__ = ["compiled", "compiled_part", "let_compiled_call"]
+__all__ = ["compiled", "compiled_part", "let_compiled_call", "whole"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,11 +34,20 @@ def compiled_part(function: F) -> F:
 
     So nothing counts references, which would take longer than what is to be done.
     """
-    options = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return cast("F", numba.njit(**options)(function))
 
 
 def let_compiled_call(*functions: Callable[..., Any]) -> None:
     """Let compiled functions call `functions` of elsewhere, which stay as they are for everybody else."""
     for function in functions:
-        register_jitable(**{"_nrt": False})(function)
+        register_jitable(_nrt=False)(function)
+
+
+@compiled_part
+def whole(number: int) -> int:
+    """Return a number of an array of small ones as one of 64 bits.
+
+    Functions are compiled once for each kind of number that they are called with, which takes its time.
+    """
+    return number + np.int64(0)  # type: ignore[return-value]

@@ -17,7 +17,7 @@ from reference.readahead.behaviour import MAX_IN_FLIGHT, Behaviour
 from reference.readahead.machine import MAX_READS_AT_A_TIME
 from reference.readahead.scale.bits import Bits, clear_bit, make_bits, next_bit, set_bit
 from reference.readahead.scale.disks import Disks, submit
-from reference.readahead.scale.jit import compiled, compiled_part
+from reference.readahead.scale.jit import compiled_part, whole
 from reference.readahead.scale.maxima import counter, first_greatest, make_maxima, set_counter
 from reference.readahead.scale.trees import NONE, Trees
 
@@ -131,7 +131,7 @@ def _fit(trees: Trees, behaviour: Behaviour) -> NDArray[np.bool_]:
     the copies of DUP.
     """
     copies = (trees.device != NONE).sum(axis=1)
-    fit = (copies > 0) & (copies <= behaviour.max_mirrors) & (trees.group != NONE)
+    fit: NDArray[np.bool_] = (copies > 0) & (copies <= behaviour.max_mirrors) & (trees.group != NONE)
     for copy in range(1, trees.device.shape[1]):
         device, before = trees.device[:, copy], trees.device[:, :copy]
         twice = (device != NONE) & (before == device[:, None]).any(axis=1)
@@ -141,10 +141,10 @@ def _fit(trees: Trees, behaviour: Behaviour) -> NDArray[np.bool_]:
     return fit
 
 
-@compiled
+@compiled_part
 def btrfs_reada_add(engine: Engine, disks: Disks, now_ns: int, control: int, tree: int) -> bool:
     """Begin the readahead of a whole tree; False if it fails, because its root cannot be queued."""
-    root = engine.trees.root[tree]
+    root = whole(engine.trees.root[tree])
     queued = _reada_add_block(engine, control, root, bool(engine.trees.root_believed[tree]))
     if not queued and engine.add_can_fail:
         return False
@@ -195,9 +195,9 @@ def _reada_add_block(engine: Engine, control: int, block: int, believed: bool) -
 @compiled_part
 def _enter(engine: Engine, block: int) -> None:
     """Put an extent into its devices' trees and its zones."""
-    group = engine.trees.group[block]
+    group = whole(engine.trees.group[block])
     for copy in range(engine.trees.device.shape[1]):
-        device = engine.trees.device[block, copy]
+        device = whole(engine.trees.device[block, copy])
         if device == NONE:
             break
         zone = engine.zone[device, group]
@@ -211,9 +211,9 @@ def _enter(engine: Engine, block: int) -> None:
 @compiled_part
 def _leave(engine: Engine, block: int) -> None:
     """Take an extent out of its devices' trees and its zones (`reada_extent_put`)."""
-    group = engine.trees.group[block]
+    group = whole(engine.trees.group[block])
     for copy in range(engine.trees.device.shape[1]):
-        device = engine.trees.device[block, copy]
+        device = whole(engine.trees.device[block, copy])
         if device == NONE:
             break
         clear_bit(engine.reada_extents, device, block)
@@ -248,9 +248,8 @@ def _readahead_hook(engine: Engine, block: int) -> int:
     for slot in range(first, first + engine.trees.children[block]):
         for control in range(len(engine.elems_of)):
             if (wanting & believed) >> control & 1:
-                _reada_add_block(
-                    engine, control, engine.trees.child[slot], bool(engine.trees.believed[slot])
-                )
+                child = whole(engine.trees.child[slot])
+                _reada_add_block(engine, control, child, bool(engine.trees.believed[slot]))
     for control in range(len(engine.elems_of)):
         engine.elems_of[control] -= wanting >> control & 1
     _leave(engine, block)
@@ -261,7 +260,7 @@ def _readahead_hook(engine: Engine, block: int) -> int:
 def _reada_peer_zones_set_lock(engine: Engine, device: int, group: int, lock: bool) -> None:
     made_for = engine.zone[device, group].made_for
     for copy in range(engine.trees.device.shape[1]):
-        other = engine.trees.device[made_for, copy]
+        other = whole(engine.trees.device[made_for, copy])
         if other == NONE:
             break
         if other == device:
@@ -278,7 +277,7 @@ def _reada_peer_zones_set_lock(engine: Engine, device: int, group: int, lock: bo
 def _reada_pick_zone(engine: Engine, device: int) -> bool:
     dev = engine.device[device]
     if dev.curr_zone != NONE:
-        group = int(dev.curr_zone)
+        group = whole(dev.curr_zone)
         _reada_peer_zones_set_lock(engine, device, group, False)
         dev.curr_zone = NONE
         _free_zone(engine, device, group)
@@ -309,11 +308,11 @@ def _next_extent(engine: Engine, device: int) -> int:
     dev = engine.device[device]
     if dev.curr_zone == NONE and not _reada_pick_zone(engine, device):
         return NONE
-    block = next_bit(engine.reada_extents, device, int(dev.next))
+    block = next_bit(engine.reada_extents, device, whole(dev.next))
     if block == NONE or engine.trees.group[block] > dev.curr_zone:
         if not _reada_pick_zone(engine, device):
             return NONE
-        block = next_bit(engine.reada_extents, device, int(dev.next))
+        block = next_bit(engine.reada_extents, device, whole(dev.next))
     return block
 
 

@@ -50,4 +50,4 @@ def first_greatest(maxima: NDArray[np.int32], row: int) -> int:
         place *= 2
         if maxima[row, place] < maxima[row, place + 1]:
             place += 1
-    return place - half
+    return int(place - half)
