@@ -68,7 +68,7 @@ class RadixStates(States):
         """
         gang = self.index.gang_lookup(request.start, 1)
         if not gang:
-            self._insert_range(request, request.end)
+            self._insert_range(request, request.end, None)
             return False
         state = gang[0]
         if state.start > request.start and not self._overlooks_hole(request, state):

@@ -53,7 +53,7 @@ class RbtreeStates(States):
         end = request.end
         state = self.index.search(start)
         if state is None:
-            self._insert_range(request, end)
+            self._insert_range(request, end, None)
             return False
         first = state.start
         if first > start and not self._overlooks_hole(request, state):
@@ -126,9 +126,11 @@ class RbtreeStates(States):
             state.in_tree = False
             self.free_extent_state(state)
 
-    def insert_state(self, state: ExtentState, start: int, end: int, bits: int) -> int:
+    def insert_state(
+        self, state: ExtentState, start: int, end: int, bits: int, following: ExtentState | None
+    ) -> int:
         """Put `state` into the tree and merge it; free it if that fails (`insert_state`)."""
-        err = super().insert_state(state, start, end, bits)
+        err = super().insert_state(state, start, end, bits, following)
         if not err:
             self.merge_state(state)
         return err

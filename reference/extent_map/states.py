@@ -181,15 +181,17 @@ class States(ABC):
                 WARN_ON(state.in_tree, "state->in_tree")
             self.cache.free(state)
 
-    def insert_state(self, state: ExtentState, start: int, end: int, bits: int) -> int:
+    def insert_state(
+        self, state: ExtentState, start: int, end: int, bits: int, following: ExtentState | None
+    ) -> int:
         """Put `state` into the tree as [start, end] with `bits`; free it if that fails (`insert_state`).
 
-        Returns 0, -EEXIST or -ENOMEM.
+        `following` is the state that the search found behind `start`. Returns 0, -EEXIST or -ENOMEM.
         """
         state.state |= bits
         state.start = start
         state.end = end
-        err = self._tree_insert(state)
+        err = self._tree_insert(state, following)
         if err:
             self.free_extent_state(state)
         return err
@@ -202,7 +204,7 @@ class States(ABC):
         prealloc.start = orig.start
         prealloc.end = split - 1
         prealloc.state = orig.state
-        err = self._tree_insert(prealloc)
+        err = self._tree_insert(prealloc, orig)
         if err:
             self.free_extent_state(prealloc)
             return err
@@ -211,12 +213,14 @@ class States(ABC):
             orig.wq.wake_up()
         return 0
 
-    def _tree_insert(self, state: ExtentState) -> int:
+    def _tree_insert(self, state: ExtentState, following: ExtentState | None) -> int:
+        index = self.index
         try:
-            if self.index.insert(state) is not None:
-                return -EEXIST
+            other = index.insert(state) if following is None else index.insert_before(state, following)
         except OutOfNodesError:
             return -ENOMEM
+        if other is not None:
+            return -EEXIST
         state.in_tree = True
         return 0
 
@@ -269,12 +273,12 @@ class States(ABC):
             return prealloc if unchecked else None
         return prealloc
 
-    def _insert_range(self, request: Request, end: int) -> bool:
-        """Put a new state on [request.start, end]; False if that failed."""
+    def _insert_range(self, request: Request, end: int, following: ExtentState | None) -> bool:
+        """Put a new state on [request.start, end], before `following`; False if that failed."""
         prealloc = self._take_prealloc(request, self.behaviour.set_without_prealloc)
         if prealloc is None:
             return False
-        err = self.insert_state(prealloc, request.start, end, request.bits)
+        err = self.insert_state(prealloc, request.start, end, request.bits, following)
         BUG_ON(err == -EEXIST, "err == -EEXIST")
         if err:
             request.fail(err, request.start)
@@ -288,7 +292,7 @@ class States(ABC):
         """Fill the hole before `following`; return whether to search again."""
         last = following.start if self.behaviour.hole_insert_overlaps else following.start - 1
         this_end = min(request.end, last)
-        if not self._insert_range(request, this_end):
+        if not self._insert_range(request, this_end, following):
             return False
         request.start = this_end + 1
         return self._set_goes_on(request)

@@ -32,6 +32,10 @@ class ExtentIndex(Protocol[E]):
     def insert(self, entry: E) -> E | None:
         """Add `entry`; or return the entry that has its `end` already, and change nothing (-EEXIST)."""
 
+    def insert_before(self, entry: E, following: E) -> E | None:  # noqa: ARG002
+        """Add `entry` as `insert` does, with as much work; `following` is likely to stand behind it."""
+        return self.insert(entry)
+
     def lookup(self, end: int) -> E | None:
         """Return the entry that ends at `end` (bytes), or None."""
 

@@ -30,7 +30,7 @@ class RbTree(ExtentIndex[E]):
     walk the tree, and what that costs is counted.
     """
 
-    __slots__ = ("anchor", "length", "work")
+    __slots__ = ("anchor", "length", "near", "work")
 
     def __init__(self) -> None:
         # Never handed out, so it need not be of the entries' own class.
@@ -38,8 +38,14 @@ class RbTree(ExtentIndex[E]):
         anchor.red = False
         anchor.prev = anchor.next = anchor
         anchor.parent = anchor.left = anchor.right = anchor
+        self.near = anchor
+        """An entry, or the anchor, close to where the next search may be. The kernel has none."""
         self.length = 0
         self.work = Work()
+
+    def __fingerprint__(self) -> object:
+        """The tree; where it was searched last decides nothing."""
+        return self.anchor, self.length
 
     def __len__(self) -> int:
         return self.length
@@ -56,45 +62,66 @@ class RbTree(ExtentIndex[E]):
         anchor = parent = following = self.anchor
         node = anchor.left
         end = entry.end
+        self.work.node_visits += self._visits_down(end)
+        self.work.compares += self._compares_down(end)
         while node is not anchor:
-            self.work.node_visits += 1
-            self.work.compares += 1 + (end >= node.end)
             parent = node
-            if end < node.end:
+            here = node.end
+            if end < here:
                 following = node
                 node = node.left
-            elif end > node.end:
+            elif end > here:
                 node = node.right
             else:
                 return node
-        if parent is following:
-            parent.left = entry
-        else:
-            parent.right = entry
         self._link(entry, parent, following)
         rotations = rebalance_after_insert(anchor, entry)
         self.work.rotations += rotations
         return None
 
+    def insert_before(self, entry: E, following: E) -> E | None:
+        """Add `entry`, which most likely belongs right before `following`, as `insert` does.
+
+        The kernel has no such function: it goes down from the root, and what that costs is counted.
+        """
+        anchor = self.anchor
+        end = entry.end
+        previous = following.prev
+        if end >= following.end or (end <= previous.end and previous is not anchor):
+            return self.insert(entry)
+        self.work.node_visits += self._visits_down(end)
+        self.work.compares += self._compares_down(end)
+        self._link(entry, following if following.left is anchor else previous, following)
+        rotations = rebalance_after_insert(anchor, entry)
+        self.work.rotations += rotations
+        return None
+
     def _link(self, entry: E, parent: E, following: E) -> None:
+        """Make `entry` a leaf below `parent`, which is `following` or stands right before it."""
+        if parent is following:
+            parent.left = entry
+        else:
+            parent.right = entry
         entry.parent = parent
         entry.left = entry.right = self.anchor
         previous = following.prev
         entry.prev = previous
         entry.next = following
         previous.next = following.prev = entry
+        self.near = entry
         self.length += 1
 
     def lookup(self, end: int) -> E | None:
         """Return the entry that ends at `end` (bytes), or None (`__tree_search` without `prev_ret`)."""
         anchor = self.anchor
         node = anchor.left
+        self.work.node_visits += self._visits_down(end)
+        self.work.compares += self._compares_down(end)
         while node is not anchor:
-            self.work.node_visits += 1
-            self.work.compares += 1 + (end >= node.end)
-            if end < node.end:
+            here = node.end
+            if end < here:
                 node = node.left
-            elif end > node.end:
+            elif end > here:
                 node = node.right
             else:
                 return node
@@ -102,22 +129,24 @@ class RbTree(ExtentIndex[E]):
 
     def search(self, offset: int) -> E | None:
         """Return the first entry that ends at or after `offset` (bytes), or None (`tree_search`)."""
-        anchor = following = last = self.anchor
-        node = anchor.left
-        while node is not anchor:
-            self.work.node_visits += 1
-            self.work.compares += 1 + (offset >= node.end)
-            last = node
-            if offset < node.end:
-                following = node
-                node = node.left
-            elif offset > node.end:
-                node = node.right
-            else:
-                return node
-        # The patch compares once more with the last node, and goes on with `rb_next` if it lies before.
-        self.work.compares += (last is not anchor) + (last is not following is not anchor)
-        self.work.node_visits += self._visits_of_next(last) if last is not following else 0
+        anchor = self.anchor
+        self.work.node_visits += self._visits_of_search(offset)
+        self.work.compares += self._compares_of_search(offset)
+        following = self.near
+        if not following.prev.end < offset <= following.end:
+            following = anchor
+            node = anchor.left
+            while node is not anchor:
+                here = node.end
+                if offset < here:
+                    following = node
+                    node = node.left
+                elif offset > here:
+                    node = node.right
+                else:
+                    following = node
+                    break
+            self.near = following
         return following if following is not anchor else None
 
     def next(self, entry: E) -> E | None:
@@ -141,6 +170,8 @@ class RbTree(ExtentIndex[E]):
         self.work.rotations += rotations
         entry.prev.next = entry.next
         entry.next.prev = entry.prev
+        if entry is self.near:
+            self.near = entry.next
         self.length -= 1
 
     def memory(self) -> Memory:
@@ -152,6 +183,37 @@ class RbTree(ExtentIndex[E]):
     def validate(self) -> None:
         """Raise InvariantError if the tree breaks an invariant (invariants.py)."""
         validate_rbtree(self)
+
+    def _way_down(self, end: int) -> Iterator[E]:
+        """Go through the nodes that a search for `end` reads on its way down from the root."""
+        node = self.anchor.left
+        while node is not self.anchor:
+            yield node
+            if node.end == end:
+                return
+            node = node.left if end < node.end else node.right
+
+    def _visits_down(self, end: int) -> int:
+        return sum(1 for _ in self._way_down(end))
+
+    def _compares_down(self, end: int) -> int:
+        """Count one comparison where the way turns left, else two."""
+        return sum(1 + (end >= node.end) for node in self._way_down(end))
+
+    # The patch's search compares once more with the node where the way ended, and goes on with `rb_next` if
+    # that lies before the offset.
+
+    def _visits_of_search(self, offset: int) -> int:
+        way = list(self._way_down(offset))
+        return len(way) + (self._visits_of_next(way[-1]) if way and way[-1].end < offset else 0)
+
+    def _compares_of_search(self, offset: int) -> int:
+        way = list(self._way_down(offset))
+        compares = sum(1 + (offset >= node.end) for node in way)
+        if way and way[-1].end != offset:
+            goes_on = way[-1].end < offset and way[-1].next is not self.anchor
+            compares += 1 + goes_on
+        return compares
 
     def _visits_of_next(self, node: E) -> int:
         """Count the nodes that `rb_next` of lib/rbtree.c reads after `node` itself."""

@@ -36,6 +36,10 @@ class AgainstTheList(RuleBasedStateMachine):
         for number in range(count):
             self.twins.insert(min(end + number * step, U64_MAX))
 
+    @rule(end=ENDS, offset=ENDS, near=st.booleans())
+    def insert_before(self, end: int, offset: int, near: bool) -> None:
+        self.twins.insert_before(end, end if near else offset)
+
     @rule(end=ENDS)
     def delete(self, end: int) -> None:
         self.twins.delete(end)

@@ -93,6 +93,22 @@ def test_rbtree_search(offset: int, visits: int, compares: int) -> None:
     assert (work.node_visits, work.compares) == (visits, compares)
 
 
+def test_rbtree_search_costs_the_same_where_it_was_before() -> None:
+    tree = filled(RB_TREE, TENS)
+    assert spent(tree, lambda: tree.search(45)) == spent(tree, lambda: tree.search(45))
+
+
+@pytest.mark.parametrize("end", [5, 15, 20, 35, 55, 69])
+def test_rbtree_insert_before_costs_what_insert_costs(end: int) -> None:
+    one, other = filled(RB_TREE, TENS), filled(RB_TREE, TENS)
+    following = other.search(end)
+    assert following is not None
+    entry = Extent(end, end)
+    assert spent(other, lambda: other.insert_before(entry, following)) == spent(
+        one, lambda: one.insert(Extent(end, end))
+    )
+
+
 @pytest.mark.parametrize(
     ("end", "of_next", "of_prev"),
     [(10, 1, 1), (20, 2, 1), (30, 1, 2), (40, 2, 1), (50, 1, 2), (60, 1, 1), (70, 3, 1)],

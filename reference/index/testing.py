@@ -53,16 +53,25 @@ class Twins:
         entry = Extent(end, end)
         assert self.index.insert(entry) is self.naive.insert(entry)
 
+    def insert_before(self, end: int, offset: int) -> None:
+        """Insert an entry at `end` with the hint that it stands before the first one from `offset` on."""
+        following = self.naive.search(offset)
+        if following is not None:
+            entry = Extent(end, end)
+            assert self.index.insert_before(entry, following) is self.naive.insert(entry)
+
     def delete(self, end: int) -> None:
         """Delete what ends at `end`, if anything."""
         assert self.index.delete(end) is self.naive.delete(end)
 
     def erase_from(self, offset: int) -> None:
-        """Erase the first entry that ends at or after `offset`."""
-        entry = self.naive.search(offset)
+        """Erase the first entry that ends at or after `offset`, and look for it again."""
+        entry = self.index.search(offset)
+        assert entry is self.naive.search(offset)
         if entry is not None:
             self.index.erase(entry)
             self.naive.erase(entry)
+            assert self.index.search(offset) is self.naive.search(offset)
 
     def ask(self, offset: int, count: int) -> None:
         """Compare everything that can be asked about `offset`."""
@@ -83,9 +92,13 @@ class Twins:
 
     def random_step(self, rng: random.Random, key: Callable[[random.Random], int], growing: bool) -> None:
         """Do one random operation; in the long run, the index grows or shrinks."""
-        kind = rng.choices(("insert", "delete", "erase", "ask"), (6, 1, 1, 4) if growing else (2, 1, 5, 4))[0]
+        kinds = ("insert", "insert before", "delete", "erase", "ask")
+        kind = rng.choices(kinds, (3, 3, 1, 1, 4) if growing else (1, 1, 1, 5, 4))[0]
         if kind == "insert":
             self.insert(key(rng))
+        elif kind == "insert before":
+            end = key(rng)
+            self.insert_before(end, rng.choice((end, key(rng))))
         elif kind == "delete":
             self.delete(key(rng))
         elif kind == "erase":
