@@ -30,7 +30,9 @@ from reference.disks import (
 from reference.machine import Deadlock
 from reference.readahead.behaviour import Behaviour
 from reference.readahead.chunks import ChunkMap, Profile
+from reference.readahead.scale.grow import grow
 from reference.readahead.scale.simulate import Setup, Simulated, simulate_readahead, simulate_walk
+from reference.readahead.scale.sizing import ACCEPTED, sized
 from reference.readahead.scale.trees import NONE, Trees, flatten
 from reference.readahead.source import Root, Source
 from reference.readahead.structs import BtrfsDevice, Observer, ReadaZone
@@ -245,3 +247,43 @@ def test_every_read_and_every_nanosecond_of_walks(case: Case, data: st.DataObjec
             simulate_walk(case.trees, case.setup, wanted, pids)
     else:
         compare_walks(case, wanted, pids)
+
+
+CHUNKS = ChunkMap(Profile.RAID1, 3, chunk_bytes=3 << 20, data_bytes=1 << 20)
+SETUP = Setup(3, SATA_7200_2011, CHUNKS.nodesize)
+
+
+def small(leaves: int = 300) -> Trees:
+    return grow(Forest([TreeShape(leaves, fanout=30)], CHUNKS).trees, CHUNKS)
+
+
+@pytest.mark.parametrize(
+    ("setup", "wanted", "complaint"),
+    [
+        (SETUP, [0] * 9, "at most 8"),
+        (replace(SETUP, host=Policy.SHORTEST), [0], "does not know where the platters are"),
+        (replace(SETUP, constants=replace(SATA_7200_2011, capacity=1 << 20)), [0], "enlarge the disk"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(setup: Setup, wanted: list[int], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        simulate_readahead(small(), setup, Behaviour.linux_5_10, wanted)
+    with pytest.raises(ValueError, match=complaint):
+        simulate_walk(small(), setup, wanted)
+
+
+def test_a_tree_is_found_whose_walk_takes_so_long() -> None:
+    shape = sized(TreeShape(300, fanout=30), CHUNKS, SETUP, 2.0)
+    trees = grow(Forest([shape], CHUNKS).trees, CHUNKS)
+    assert simulate_walk(trees, SETUP).seconds == pytest.approx(2.0, rel=ACCEPTED)
+    with pytest.raises(ValueError, match="no tree found"):
+        sized(TreeShape(300, fanout=30), CHUNKS, SETUP, 0.0001)
+
+
+def test_all_that_was_read_is_kept() -> None:
+    trees = small()
+    simulated = simulate_readahead(trees, SETUP, Behaviour.seed_2011)
+    assert sorted(simulated.requests["block"]) == list(range(len(trees.logical)))
+    assert (simulated.requests["ended_ns"] > simulated.requests["started_ns"]).all()
+    assert (simulated.requests["started_ns"] >= simulated.requests["submitted_ns"]).all()
+    assert len(simulated.picked) == 0
