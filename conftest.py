@@ -19,6 +19,7 @@ import pytest
 
 import loopdevs
 import loopdevs.leftovers
+from harness.compiled import keep_compiled
 from harness.doctor import missing_for_guests
 from suites.meta import leftovers
 
@@ -39,6 +40,7 @@ TEMPORARY = pytest.StashKey[str]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[EXECUTED] = 0
+    keep_compiled()
     # Not pytest's own default: /tmp may be memory, and there any later pytest deletes what it finds of
     # earlier ones, mounted file systems included.
     if not config.option.basetemp:

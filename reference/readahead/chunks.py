@@ -8,7 +8,7 @@ from enum import Enum
 
 from reference.readahead.source import BlockGroup, Mapping, Stripe
 
-__all__ = ["ChunkMap", "Profile"]
+__all__ = ["STRIPE_LEN", "ChunkMap", "Profile"]
 
 STRIPE_LEN = 64 << 10
 """BTRFS_STRIPE_LEN, bytes."""

@@ -75,21 +75,26 @@ class SyntheticTree:
             self.levels.append(-(-self.levels[-1] // shape.fanout))
         self.nodes = sum(self.levels)
         """Blocks of the tree."""
-        self._before = [sum(self.levels[:level]) for level in range(len(self.levels) + 1)]
-        self._groups = Permutation(-(-shape.leaves // shape.run), shape.seed)
-        self._inner = Permutation(max(1, self.nodes - shape.leaves), shape.seed + 1)
-        self._threshold = int(shape.aged * 2**64)
+        self.before = [sum(self.levels[:level]) for level in range(len(self.levels) + 1)]
+        """Blocks of the levels below each level."""
+        self.groups = Permutation(-(-shape.leaves // shape.run), shape.seed)
+        """Groups of neighbouring leaves, by their place among all that can be rewritten."""
+        self.inner = Permutation(max(1, self.nodes - shape.leaves), shape.seed + 1)
+        """The same for nodes of levels 1 and up."""
+        self.threshold = int(shape.aged * 2**64)
+        """A group was rewritten if what `scramble` makes of its number is below this."""
         # An area is laid out for the groups and the inner nodes that fall to one transaction.
-        self._area_groups = -(-self._groups.size // shape.transactions)
-        self._area_inner = -(-self._inner.size // shape.transactions)
-        self._area = self._area_groups * shape.run + self._area_inner
+        self.area_groups = -(-self.groups.size // shape.transactions)
+        self.area_inner = -(-self.inner.size // shape.transactions)
+        self.area = self.area_groups * shape.run + self.area_inner
+        """Blocks of an area: those of `area_groups` groups, then `area_inner` nodes."""
         self._kept = lru_cache(_NODES_KEPT)(self._make)
         self._youngest_below = lru_cache(_NODES_KEPT)(self._youngest)
 
     @property
     def blocks(self) -> int:
         """Blocks of metadata that the tree lies in, holes included."""
-        return self.nodes + self._area * self.shape.transactions
+        return self.nodes + self.area * self.shape.transactions
 
     @property
     def root(self) -> Root:
@@ -107,9 +112,9 @@ class SyntheticTree:
         if level:
             return self._youngest_below(level, index)
         group = index // self.shape.run
-        if scramble(group, self.shape.seed + 2) >= self._threshold:
+        if scramble(group, self.shape.seed + 2) >= self.threshold:
             return 1
-        return 2 + self._groups.place(group) // self._area_groups
+        return 2 + self.groups.place(group) // self.area_groups
 
     def bytenr(self, level: int, index: int) -> int:
         """Return the logical address of block `index` of `level`."""
@@ -133,14 +138,14 @@ class SyntheticTree:
     def _block(self, level: int, index: int) -> int:
         generation = self.generation(level, index)
         if generation == 1:
-            return self._before[level] + index
+            return self.before[level] + index
         if level == 0:
             group, within = divmod(index, self.shape.run)
-            area, place = divmod(self._groups.place(group), self._area_groups)
-            return self.nodes + area * self._area + place * self.shape.run + within
-        inner = self._inner.place(self._before[level] - self.shape.leaves + index)
-        area, place = divmod(inner, self._area_inner)
-        return self.nodes + area * self._area + self._area_groups * self.shape.run + place
+            area, place = divmod(self.groups.place(group), self.area_groups)
+            return self.nodes + area * self.area + place * self.shape.run + within
+        inner = self.inner.place(self.before[level] - self.shape.leaves + index)
+        area, place = divmod(inner, self.area_inner)
+        return self.nodes + area * self.area + self.area_groups * self.shape.run + place
 
     def _at(self, block: int, bytenr: int) -> tuple[int, int]:
         """Return level and index of what is at `block`; KeyError(bytenr) for a hole."""
@@ -152,21 +157,21 @@ class SyntheticTree:
         raise KeyError(bytenr)
 
     def _fresh(self, block: int) -> tuple[int, int]:
-        level = next(level for level in range(len(self.levels)) if block < self._before[level + 1])
-        return level, block - self._before[level]
+        level = next(level for level in range(len(self.levels)) if block < self.before[level + 1])
+        return level, block - self.before[level]
 
     def _rewritten(self, block: int) -> tuple[int, int]:
-        area, within = divmod(block, self._area)
-        leaves = self._area_groups * self.shape.run
+        area, within = divmod(block, self.area)
+        leaves = self.area_groups * self.shape.run
         if within < leaves:
-            place = area * self._area_groups + within // self.shape.run
-            if place >= self._groups.size:
+            place = area * self.area_groups + within // self.shape.run
+            if place >= self.groups.size:
                 return -1, 0
-            return 0, self._groups.number(place) * self.shape.run + within % self.shape.run
-        place = area * self._area_inner + within - leaves
+            return 0, self.groups.number(place) * self.shape.run + within % self.shape.run
+        place = area * self.area_inner + within - leaves
         if place >= self.nodes - self.shape.leaves:
             return -1, 0
-        level, index = self._fresh(self._inner.number(place) + self.shape.leaves)
+        level, index = self._fresh(self.inner.number(place) + self.shape.leaves)
         return level, index
 
     def _children(self, level: int, index: int) -> range:

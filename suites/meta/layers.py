@@ -25,7 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 ENTRY = PurePosixPath("harness/__main__.py")
 """Part of the command line, though Python wants it beside the package."""
 
-MODEL_PACKAGES = {"crc32c", "numpy", "sortedcontainers", "xxhash"}
+MODEL_PACKAGES = {"crc32c", "numba", "numpy", "sortedcontainers", "xxhash"}
 """What models may import besides the standard library."""
 
 IMPURE = {
