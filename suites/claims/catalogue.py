@@ -18,6 +18,8 @@ from suites.claims.lockless import BENEFITS, BPLUS_RCU, RBTREE_RCU, ROTATION
 from suites.claims.measure import Workbench
 from suites.claims.memory import LESS_RAM
 from suites.claims.operations import FEWER, SLOWER
+from suites.claims.readahead import BOTH_TREES, EXTENT_TREE, TOGETHER
+from suites.claims.readahead_disks import ALL_DISKS, MIRROR_SIDES
 from suites.claims.rules import overall
 from suites.claims.speed import FASTER
 
@@ -26,6 +28,7 @@ __all__ = ["CLAIMS", "chosen", "report_of"]
 CLAIMS: tuple[Claim, ...] = (
     *(FASTER, FEWER, SLOWER, LESS_RAM, ANY_SIZE, CPU_TIME, FSX),
     *(RBTREE_RCU, ROTATION, BPLUS_RCU, BENEFITS, ANY_TREE),
+    *(EXTENT_TREE, BOTH_TREES, TOGETHER, ALL_DISKS, MIRROR_SIDES),
 )
 
 
