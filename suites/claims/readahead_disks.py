@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.claims import Plot, Series, Table
-from reference.readahead.scale.simulate import Simulated
-from reference.readahead.scale.trees import Trees
 from suites.claims.claim import Claim, Found
 from suites.claims.measure import Workbench
 from suites.claims.rules import all_of, by_ratios, holds
@@ -24,6 +23,10 @@ from suites.claims.virtual_disks import (
     trees,
     walk,
 )
+
+if TYPE_CHECKING:
+    from reference.readahead.scale.simulate import Simulated
+    from reference.readahead.scale.trees import Trees
 
 __all__ = ["ALL_DISKS", "MIRROR_SIDES"]
 

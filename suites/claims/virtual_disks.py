@@ -6,15 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
+from harness.compiled import keep_compiled
 from reference.disks import SATA_7200_2011, SATA_SSD_2011, Policy, RotationalConstants, SsdConstants
 from reference.readahead import Behaviour
 from reference.readahead.chunks import ChunkMap, Profile
-from reference.readahead.scale.grow import grow
-from reference.readahead.scale.simulate import Setup, Simulated, simulate_readahead, simulate_walk
-from reference.readahead.scale.trees import Trees
 from reference.readahead.synthetic import Forest, TreeShape
 from reference.readahead.timed import CPU_NS_PER_BLOCK
+
+# Compiled code is kept only if `keep_compiled` comes before `scale` is imported: so functions import it late.
+if TYPE_CHECKING:
+    from reference.readahead.scale.simulate import Setup, Simulated
+    from reference.readahead.scale.trees import Trees
 
 __all__ = [
     "CONSTANTS",
@@ -29,8 +33,6 @@ __all__ = [
 
 PUBLISHED_WALK_S = 351.0
 """How long the walk over the extent tree took that the trees here are sized by."""
-_NEAR = 0.005
-"""Sized well enough, as a share of the time."""
 SIMULATED = (
     "All of it: a synthetic tree, the reference engine compiled, disks in virtual time (docs/disks.md). No "
     "kernel and no device takes part."
@@ -64,6 +66,9 @@ class World:
     @property
     def setup(self) -> Setup:
         """The disks."""
+        keep_compiled()
+        from reference.readahead.scale.simulate import Setup
+
         return Setup(
             self.devices, self.disk, self.nodesize, self.host, self.drive, self.queue_depth, CPU_NS_PER_BLOCK
         )
@@ -100,6 +105,8 @@ VARIED: tuple[tuple[str, World], ...] = (
     ("engine of 5.10", replace(_CENTRAL, behaviour=Behaviour.linux_5_10)),
     ("first come, first served", replace(_CENTRAL, host=Policy.FIFO, drive=Policy.FIFO)),
     ("disks take one request at a time", replace(_CENTRAL, queue_depth=1)),
+    ("disks do not read on", replace(_CENTRAL, disk=replace(SATA_7200_2011, read_ahead=0))),
+    ("disks read on 4 MiB", replace(_CENTRAL, disk=replace(SATA_7200_2011, read_ahead=4 << 20))),
     ("nodes of 16 KiB", replace(_CENTRAL, nodesize=16 << 10, fanout=330)),
     ("7 SSDs of 2011", replace(_CENTRAL, disk=SATA_SSD_2011)),
 )
@@ -108,27 +115,33 @@ VARIED: tuple[tuple[str, World], ...] = (
 
 def trees(world: World, leaves: Sequence[int]) -> Trees:
     """Return trees of so many leaves, one behind the other."""
+    keep_compiled()
+    from reference.readahead.scale.grow import grow
+
     forest = Forest([world.shape(number, seed) for seed, number in enumerate(leaves, 1)], world.chunks)
     return grow(forest.trees, world.chunks)
 
 
 def walk(world: World, leaves: Sequence[int], wanted: Sequence[int] = (0,)) -> Simulated:
     """Walk over the trees `wanted` of those with so many leaves, all at once."""
+    keep_compiled()
+    from reference.readahead.scale.simulate import simulate_walk
+
     return simulate_walk(trees(world, leaves), world.setup, wanted)
 
 
 def read_ahead(world: World, leaves: Sequence[int], wanted: Sequence[int] = (0,)) -> Simulated:
     """Read ahead the trees `wanted` of those with so many leaves, all at once."""
+    keep_compiled()
+    from reference.readahead.scale.simulate import simulate_readahead
+
     return simulate_readahead(trees(world, leaves), world.setup, world.behaviour, wanted)
 
 
 @lru_cache
-def published_size(world: World = _CENTRAL) -> int:
-    """Return how many leaves a tree has that takes a walk `PUBLISHED_WALK_S`."""
-    leaves = 60_000
-    for _ in range(8):
-        seconds = walk(world, [leaves]).seconds
-        if abs(seconds / PUBLISHED_WALK_S - 1) < _NEAR:
-            return leaves
-        leaves = round(leaves * PUBLISHED_WALK_S / seconds)
-    raise ValueError(f"no tree takes {PUBLISHED_WALK_S:g} s to walk over: the last took {seconds:.1f} s")
+def published_size() -> int:
+    """Return how many leaves a tree has that takes a walk `PUBLISHED_WALK_S`, constants as fixed."""
+    keep_compiled()
+    from reference.readahead.scale.sizing import sized
+
+    return sized(_CENTRAL.shape(400_000), _CENTRAL.chunks, _CENTRAL.setup, PUBLISHED_WALK_S).leaves
