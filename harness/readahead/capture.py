@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class ReadaheadRecording(Recording):
 
 
 class ReadaheadCapture:
-    """A `Capture` of one mount, from `begin` to `end`: the case says when its trees are as they are to be."""
+    """A `Capture` of one mount: the case says when its trees are as they are to be."""
 
     def __init__(self) -> None:
         """Load the module; UserError where that cannot be."""
@@ -52,8 +53,9 @@ class ReadaheadCapture:
         self._recording: ReadaheadRecording | None = None
         self._processors = os.sched_getaffinity(0)
 
-    def begin(self, mount: Path, *, cpus: int = 1) -> None:
-        """Record from now on the file system mounted there, on which nothing was read ahead yet.
+    @contextmanager
+    def recording(self, mount: Path, cpus: int = 1) -> Iterator[None]:
+        """Record the file system mounted there, on which nothing was read ahead yet; `end` has to follow.
 
         The engine, and who calls from this thread and those that it starts, are kept on the first `cpus`
         processors. On one, the records stand in the order of what they tell.
@@ -62,6 +64,12 @@ class ReadaheadCapture:
         self._cpus = cpus
         self._mount = mount
         self._devices = self._device.start(mount)
+        try:
+            yield
+        except BaseException:
+            # What is recorded is in use, and could not be unmounted.
+            self._device.stop()
+            raise
 
     def add(self, request: Request) -> Handle | None:
         """Begin a readahead; None if the kernel cannot queue its root."""
@@ -85,7 +93,7 @@ class ReadaheadCapture:
     def end(self, devices: Sequence[Path]) -> int:
         """End recording; keep the trees that were asked for, as they are on `devices`.
 
-        Nobody may have written to them since `begin`. Returns the number of events.
+        Nobody may have written to them meanwhile. Returns the number of events.
         """
         recorded = self._device.stop()
         self._keep_on(sorted(self._processors))

@@ -111,8 +111,8 @@ def guest_case(
         capture = experiment.readahead()
         failure(experiment)
         drop_caches()
-        experiment.step("begin", lambda: capture.begin(experiment.mount, cpus=cpus))
-        read(Reader(experiment, trees))
+        with capture.recording(experiment.mount, cpus):
+            read(Reader(experiment, trees))
         left = [device for device in filesystem.devices if device not in missing]
         experiment.step("end", capture.end, left)
 
