@@ -30,7 +30,8 @@ def run(
     ] = None,
     suite: Annotated[list[str] | None, typer.Option("--suite", "-s", help="Only this suite.")] = None,
     group: Annotated[
-        list[str] | None, typer.Option("--group", "-g", help="Only this group: quick, auto, stress, data.")
+        list[str] | None,
+        typer.Option("--group", "-g", help="Only this group: quick, auto, stress, claims, data."),
     ] = None,
     kernel: Annotated[
         list[str] | None,

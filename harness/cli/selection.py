@@ -16,6 +16,7 @@ GROUPS = {
     "quick": "the default: every area once, a few minutes",
     "auto": "quick and the larger versions, for nightly runs",
     "stress": "long and contended",
+    "claims": "what published claims are measured by; they take a quiet machine",
     "data": "what suites/data is recorded from: small, to be judged anywhere",
 }
 

@@ -7,7 +7,8 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from harness.readahead.reads_capture import ReadsCapture
 from harness.record.kmsg import KernelLog, lines_since_boot
 from harness.record.stale_pages import explanation
 from harness.taskstats import ExitAccounting
-from loopdevs import BtrfsFilesystem, Workspace
+from loopdevs import BtrfsFilesystem, RotationalLayout, Workspace
 
 __all__ = ["LiveExperiment"]
 
@@ -118,6 +119,20 @@ class LiveExperiment:
         """Return what keeps reads and trees, in a case whose `capture` that is."""
         assert isinstance(self._capture, ReadsCapture)
         return self._capture
+
+    @contextmanager
+    def on_disks(self, layout: Callable[[int], RotationalLayout]) -> Iterator[list[Path]]:
+        """Put the unmounted file system on rotational disks, and give those; `layout` is asked with a size.
+
+        Only for file systems on loop devices.
+        """
+        with ExitStack() as disks:
+            devices = []
+            for image in self.filesystem.backing_files:
+                disk = disks.enter_context(self._workspace.rotational_device(layout(image.stat().st_size)))
+                disk.load(image)
+                devices.append(disk.device)
+            yield devices
 
     def _explain_failed_sync(self) -> str | None:
         return explanation(self._log.lines(), lines_since_boot(), self.mount)
