@@ -96,13 +96,17 @@ class Workbench:
 
     def __init__(self, bundles: Sequence[Path] = (DATA,)) -> None:
         found = (folder.resolve() for path in bundles for folder in find_bundles(path))
-        self._folders = list(dict.fromkeys(found))
+        self._bundles = [Bundle.open(folder) for folder in dict.fromkeys(found)]
         self._kept: dict[tuple[str, Variant], list[Measured]] = {}
+
+    def of_suite(self, suite: str) -> list[Bundle]:
+        """Return the bundles of cases of one suite."""
+        return [bundle for bundle in self._bundles if bundle.manifest["case"]["suite"] == suite]
 
     @cached_property
     def real(self) -> tuple[Trace, ...]:
         """What was recorded of real kernels."""
-        return tuple(_trace(folder) for folder in self._folders)
+        return tuple(_trace(bundle) for bundle in self.of_suite("extent_state"))
 
     @property
     def controls(self) -> tuple[Trace, ...]:
@@ -123,9 +127,9 @@ class Workbench:
         return self._kept[kind, variant]
 
 
-def _trace(folder: Path) -> Trace:
+def _trace(bundle: Bundle) -> Trace:
     """Return what a bundle records; UserError unless it passes, as else its order is not known."""
-    bundle = Bundle.open(folder)
+    folder = bundle.path
     judgement = judge_record(bundle)
     verdict = worst(check.verdict for check in judgement.checks)
     if bundle.manifest["capture"]["lost"] or verdict is not Verdict.PASS:
