@@ -186,7 +186,7 @@ CASES: tuple[Case, ...] = (
         "walk and both engines read a mirrored tree from four rotational disks, five times in turns",
         "raid1",
         4,
-        _Reading(_shape(8, 6, width=2), repetitions=5, disks=_disk),
+        _Reading(_shape(6, 4, width=2), repetitions=5, disks=_disk),
         ("claims",),
         900.0,
     ),
