@@ -100,7 +100,7 @@ EXTENT_TREE = Claim(
     constants=(("published ratio", f"351 / 41 = {PUBLISHED_RATIO:.2f}"), *CONSTANTS),
     rule=f"Constants as fixed: reproduced if the ratio is {PUBLISHED_RATIO:.2f} or more, partly if above 1. "
     "With one constant changed: reproduced if the median is 2 or more and none is 1 or less, partly if the "
-    f"median exceeds 1. On devices: reproduced if the ratio's interval lies at {PUBLISHED_RATIO:.2f} or above, "
+    f"median exceeds 1. On devices: reproduced if the interval lies at {PUBLISHED_RATIO:.2f} or above, "
     "partly if above 1. Partly where these differ.",
     measure=_extent_tree,
     deviations=(
