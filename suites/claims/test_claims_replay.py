@@ -23,7 +23,7 @@ from suites.claims.replay import Comparison, Trace, compare, trace_of
 from suites.claims.variants import BPLUS, RADIX, RBTREE, VARIANTS, OpaqueStates, Variant
 from suites.extent_state.faults import DATA
 
-NAMES = sorted(path.parent.relative_to(DATA).as_posix() for path in DATA.glob("**/bundle.json"))
+NAMES = sorted(path.parent.relative_to(DATA).as_posix() for path in DATA.glob("**/events.npz"))
 MAIN = (RADIX, RBTREE, BPLUS)
 
 
