@@ -209,10 +209,8 @@ def _split(diocb: BtrfsDiocb, extcb: BtrfsDioExtcb, part: _Part, filelen: int, *
         err, part.data_start, left = yield from btrfs_dio_read_stripes(
             extcb, part.data_start, align_size, temp_pages=True
         )
-        if left and not err:
-            err = -errno.EIO
-        if err:
-            return err
+        if err or left:
+            return err or -errno.EIO
         extcb.filetail = filetail
         btrfs_dio_skip_user_mem(behaviour, diocb.umc, filetail)
         extcb.beforetail = filelen

@@ -70,17 +70,6 @@ class UserMemory:
             pages.append(page)
         return pages or -errno.EFAULT
 
-    def read(self, addr: int, length: int) -> bytes:
-        """Return what is there, for checks; what is not mapped counts as untouched."""
-        data = bytearray()
-        while length:
-            number, offset = divmod(addr, PAGE_SIZE)
-            part = min(length, PAGE_SIZE - offset)
-            page = self.pages.get(number)
-            data += page.data[offset : offset + part] if page else bytes([UNTOUCHED]) * part
-            addr, length = addr + part, length - part
-        return bytes(data)
-
     def check_released(self) -> None:
         """Raise AssertionError unless each page has the mapping's reference and no other."""
         for number, page in self.pages.items():

@@ -187,18 +187,15 @@ def _copy_block(extcb: BtrfsDioExtcb, retry: BioVec) -> int:
     if bad_len > left:
         raise Bug("copies what stands behind the page that was read again")
     new = retry.bv_page.data[offset : offset + bad_len]
-    at = 0
-    bad: BioVec | None = None
+    at = left_over = 0
     while at < bad_len:
-        if bad is None or not bad.bv_len:
-            bad = btrfs_dio_get_next_in(extcb)
+        bad = btrfs_dio_get_next_in(extcb)
         part = min(bad_len - at, bad.bv_len)
         bad.bv_page.data[bad.bv_offset : bad.bv_offset + part] = new[at : at + part]
-        bad.bv_offset += part
-        bad.bv_len -= part
         at += part
+        left_over = bad.bv_len - part
     diocb.kernel.copied += bad_len
-    btrfs_dio_put_next_in(extcb, bad.bv_len if bad else 0)
+    btrfs_dio_put_next_in(extcb, left_over)
     return bad_len
 
 
