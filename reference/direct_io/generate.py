@@ -30,8 +30,9 @@ _LIMITS = (
     (32, 64, 2, 8),
     (3, 2, 33, 8),
     (2, 64, 33, BLOCK),
-    (1, 3, 1, BLOCK),
+    (2, 3, 1, BLOCK),
 )
+_SECTORS = (SECTOR, SECTOR, 1024, BLOCK)
 _KINDS = ("hole", "prealloc", "plain", "plain", "plain", "plain", "zlib", "zlib", "missing", "unreadable")
 _PROFILES = (
     (SINGLE, 1),
@@ -60,7 +61,8 @@ class Random(Protocol):
 def generate(rng: Random) -> Case:
     """Return a random case. The same random numbers give the same case."""
     extents = _extents(rng)
-    disks = tuple(_disk(rng) for _ in range(6))
+    sectors = _SECTORS if _chance(rng, 0.3) else (SECTOR,)
+    disks = tuple(_disk(rng, sectors) for _ in range(6))
     chunks = tuple(_chunk(rng) for _ in range(2))
     blocks = sum(extent.blocks for extent in extents)
     cut = rng.randrange(BLOCK) if _chance(rng, 0.5) else 0
@@ -73,7 +75,7 @@ def generate(rng: Random) -> Case:
         chunks=chunks,
         disks=disks,
         cut=cut,
-        nodatasum=_chance(rng, 0.2),
+        nodatasum=_chance(rng, 0.25),
         zero_csum=_zero_csum(rng, extents),
         faults=_faults(rng, extents),
         offset=offset + (rng.randrange(SECTOR) if unlucky < 0.01 else 0),
@@ -84,7 +86,7 @@ def generate(rng: Random) -> Case:
         unmapped=_unmapped(rng, iov) if _chance(rng, 0.08) else (),
         compound=_chance(rng, 0.1),
         limits=_limits(rng, extents),
-        allocations=(1 + rng.randrange(40),) if _chance(rng, 0.05) else (),
+        allocations=(1 + rng.randrange(_one(rng, (8, 16, 40))),) if _chance(rng, 0.06) else (),
         ordered_error=-errno.EIO if 0.01 < unlucky < 0.02 else 0,
         order=rng.randrange(1 << 30),
     )
@@ -138,9 +140,9 @@ def _chunk(rng: Random) -> ChunkSpec:
     return ChunkSpec(profile, devices, _one(rng, (64 << 10, 64 << 10, 8 << 10, BLOCK)))
 
 
-def _disk(rng: Random) -> DiskSpec:
+def _disk(rng: Random, sectors: Sequence[int]) -> DiskSpec:
     return DiskSpec(
-        logical_block_size=_one(rng, (SECTOR,) * 6 + (1024, BLOCK)),
+        logical_block_size=_one(rng, sectors),
         nr_vecs=_one(rng, (128, 128, 128, 1, 2, 3)),
         max_bytes=_one(rng, (512 << 10, 512 << 10, 512 << 10, 8 << 10, BLOCK)),
         missing=_chance(rng, 0.03),
@@ -203,8 +205,8 @@ def _faults(rng: Random, extents: Sequence[ExtentSpec]) -> tuple[FaultSpec, ...]
         number = rng.randrange(len(extents))
         extent = extents[number]
         total = extent.before + extent.blocks + extent.after
-        block = rng.randrange(total)
-        kind = _one(rng, ("corrupt",) * 9 + ("bad",) * 9 + ("csum-missing", "csum-wrong", "stream"))
+        block = rng.randrange(total if extent.kind != "zlib" else max(1, total * 2 // 3))
+        kind = _one(rng, ("corrupt",) * 9 + ("bad",) * 9 + ("csum-missing", "csum-wrong", "stream", "short"))
         if kind == "csum-wrong" and _chance(rng, 0.1):
             kind = "csum-unreadable"
         copy = rng.randrange(4)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reference.direct_io.naive import Expected, expect, segments
+from reference.direct_io.naive_bios import joined, ranges
 from reference.direct_io.rfc_2010 import (
     UNTOUCHED,
     Behaviour,
@@ -16,8 +17,8 @@ from reference.direct_io.rfc_2010 import (
     Limits,
     UserMemory,
     btrfs_direct_IO,
+    check_always,
     check_end,
-    check_locks,
 )
 from reference.direct_io.synthetic import BLOCK, SECTOR, Case, SyntheticFile, build
 from reference.machine import Deadlock, Finding, Machine
@@ -71,7 +72,7 @@ def run(case: Case, behaviour: Behaviour, file: SyntheticFile | None = None) -> 
         Faults(frozenset(case.allocations), case.ordered_error),
     )
     task = machine.task("reader", btrfs_direct_IO(kernel, case.request))
-    machine.invariants.append(lambda: check_locks(kernel))
+    machine.invariants.append(lambda: check_always(kernel))
     order = Order(case.order)
     steps = 0
     try:
@@ -106,7 +107,7 @@ def complaint(case: Case, file: SyntheticFile, done: Run) -> str:
     expected = expect(case, file)
     if not _returns(expected, done.result):
         return f"returns {done.result}, {sorted(expected.returns)} is due"
-    return _memory(case, expected, done)
+    return _memory(case, expected, done) or _devices(case, file, done)
 
 
 def _returns(expected: Expected, result: int) -> bool:
@@ -132,6 +133,15 @@ def _memory(case: Case, expected: Expected, done: Run) -> str:
             if candidates is not _NOTHING and not page.dirty and not page.compound:
                 return f"the page of {address:#x} was written to and is not dirty"
     return ""
+
+
+def _devices(case: Case, file: SyntheticFile, done: Run) -> str:
+    """Compare what was read of each device, where nothing had to be read again."""
+    due = ranges(case, file)
+    if due is None or done.result < 0:
+        return ""
+    read = sorted((bio.devid, bio.physical, bio.length) for bio in done.kernel.submitted)
+    return "" if joined(read) == due else f"reads {joined(read)} of devices, {due} is due"
 
 
 def _allowed(case: Case, expected: Expected, result: int) -> dict[int, list[bytes] | None]:

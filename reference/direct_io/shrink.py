@@ -29,7 +29,7 @@ def kind_of(complaint: str) -> str:
     >>> kind_of("returns 512, [4096] is due") == kind_of("returns -5, [1024] is due")
     True
     """
-    return re.sub(r"\b(0x)?[0-9a-f]*\d[0-9a-f]*\b|-", "N", complaint.split(":")[0]).split(", not")[0][:24]
+    return " ".join(re.sub(r"-?\b[0-9a-fx]*\d[0-9a-fx]*\b", "N", complaint).split()[:4])
 
 
 def shrink(
@@ -70,7 +70,17 @@ def _smaller(case: Case) -> Iterator[Case]:
 def _plainer(case: Case) -> Iterator[Case]:
     """Leave out what is set for the whole case."""
     plain = Case(case.extents)
-    for name in ("disks", "chunks", "limits", "unmapped", "allocations", "compound", "is_sync", "pid", "order"):
+    for name in (
+        "disks",
+        "chunks",
+        "limits",
+        "unmapped",
+        "allocations",
+        "compound",
+        "is_sync",
+        "pid",
+        "order",
+    ):
         if getattr(case, name) != getattr(plain, name) and (name != "disks" or len(case.disks) != 1):
             value = getattr(plain, name)
             if name == "disks":

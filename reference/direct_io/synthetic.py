@@ -87,7 +87,8 @@ class FaultSpec:
     """What is wrong with a block of an extent on disk, counted from the extent's beginning."""
 
     kind: str
-    """corrupt, bad (cannot be read); csum-missing, csum-wrong, csum-unreadable; stream (before checksums)."""
+    """corrupt, bad (cannot be read); csum-missing, csum-wrong, csum-unreadable; of compressed data, before
+    checksums: stream (broken off), short (ends too early)."""
     extent: int
     block: int = 0
     copy: int = 0
@@ -236,10 +237,13 @@ def content(number: int, block: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _compressed(number: int, blocks: int, broken: int) -> bytes:
-    """Return data `number` compressed, filled up to whole blocks; `broken`: from that block on not zlib's."""
-    plain = b"".join(content(number, block)[: BLOCK if block % 3 else 64] for block in range(blocks))
-    data = zlib.compress(_stretch(plain, blocks * BLOCK), 1)
+def _compressed(number: int, blocks: int, broken: int, short: int) -> bytes:
+    """Return data `number` compressed, filled up to whole blocks.
+
+    `broken`: from that block on the stream is not zlib's; `short`: it has only so many blocks. -1 is neither.
+    """
+    plain = _uncompressed(number, blocks)
+    data = zlib.compress(plain if short < 0 else plain[: short * BLOCK + 100], 1)
     data += bytes(-len(data) % BLOCK)
     if broken >= 0:
         at = min(broken * BLOCK, len(data) - BLOCK)
@@ -247,14 +251,10 @@ def _compressed(number: int, blocks: int, broken: int) -> bytes:
     return data
 
 
-def _stretch(plain: bytes, length: int) -> bytes:
-    return plain + bytes(length - len(plain))
-
-
-def uncompressed(number: int, blocks: int) -> bytes:
-    """Return what `_compressed` is made from."""
+def _uncompressed(number: int, blocks: int) -> bytes:
+    """Return what compresses a little."""
     plain = b"".join(content(number, block)[: BLOCK if block % 3 else 64] for block in range(blocks))
-    return _stretch(plain, blocks * BLOCK)
+    return plain + bytes(blocks * BLOCK - len(plain))
 
 
 def build(case: Case) -> SyntheticFile:
@@ -305,7 +305,10 @@ def _item(
     """Return the item of an extent and what is stored for it on devices."""
     num_bytes = spec.blocks * BLOCK
     total = spec.before + spec.blocks + spec.after
-    broken = next((f.block for f in case.faults if f.kind == "stream" and f.extent == number), -1)
+    broken, short = (
+        next((f.block for f in case.faults if f.kind == kind and f.extent == number), -1)
+        for kind in ("stream", "short")
+    )
     if spec.kind == "missing":
         return None, b""
     if spec.kind in ("hole", "unreadable"):
@@ -316,13 +319,13 @@ def _item(
             return FileExtent(
                 position, ExtentType.INLINE, ram_bytes=spec.inline_bytes, inline_data=plain
             ), b""
-        packed = zlib.compress(plain)
+        packed = zlib.compress(plain if short < 0 else plain[: len(plain) // 2])
         packed = packed[: len(packed) // 2] if broken >= 0 else packed
         return FileExtent(
             position, ExtentType.INLINE, Compression.ZLIB, spec.inline_bytes, inline_data=packed
         ), b""
     if spec.kind == "zlib":
-        stored = _compressed(spec.content, total, broken)
+        stored = _compressed(spec.content, total, broken, short)
         return FileExtent(
             position,
             ExtentType.REG,

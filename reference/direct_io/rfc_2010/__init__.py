@@ -9,7 +9,7 @@ from __future__ import annotations
 from reference.direct_io.rfc_2010.behaviour import DEFECTS, Behaviour
 from reference.direct_io.rfc_2010.control import EIOCBQUEUED, btrfs_direct_IO
 from reference.direct_io.rfc_2010.defects import Defect
-from reference.direct_io.rfc_2010.invariants import check_end, check_locks
+from reference.direct_io.rfc_2010.invariants import check_always, check_end
 from reference.direct_io.rfc_2010.kernel import Faults, Kernel, SubmittedBio
 from reference.direct_io.rfc_2010.memory import PAGE_SIZE, UNTOUCHED, UserMemory
 from reference.direct_io.rfc_2010.structs import Limits
@@ -27,6 +27,6 @@ __all__ = [
     "SubmittedBio",
     "UserMemory",
     "btrfs_direct_IO",
+    "check_always",
     "check_end",
-    "check_locks",
 ]
