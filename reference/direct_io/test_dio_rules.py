@@ -122,6 +122,65 @@ def test_any_allocation_may_fail(kind: str, count: int) -> None:
     assert read(replace(case, limits=(2, 2, 33, BLOCK))).result in (-errno.ENOMEM, -errno.EIO, BLOCK)
 
 
+@pytest.mark.parametrize("count", range(1, 14))
+def test_any_allocation_of_a_split_may_fail(count: int) -> None:
+    case = plain(6, disks=(DiskSpec(nr_vecs=1),), limits=(2, 64, 33, BLOCK), allocations=(count,))
+    done = read(replace(case, iov=(IoVec(MEMORY + 512, 6 * BLOCK),)))
+    assert done.result == -errno.ENOMEM or done.result % BLOCK == 0
+
+
+def test_a_checksum_leaf_that_cannot_be_read() -> None:
+    assert read(plain(1, faults=(FaultSpec("csum-unreadable", 0),))).result == -errno.EIO
+
+
+def test_a_tail_that_a_device_refuses() -> None:
+    disks = (DiskSpec(logical_block_size=4096),)
+    assert read(plain(2, cut=BLOCK - 100, disks=disks, nodatasum=True)).result == BLOCK
+
+
+def test_inline_data_without_memory_for_them() -> None:
+    case = Case((ExtentSpec("inline", inline_bytes=100),), unmapped=(MEMORY // BLOCK,))
+    assert read(case).result == -errno.EFAULT
+
+
+def test_behind_inline_data_the_file_is_zeroes_and_as_posted_an_error() -> None:
+    case = Case((ExtentSpec("inline", inline_bytes=100),), offset=512, iov=(IoVec(MEMORY, 512),))
+    assert read(case).result == 512
+    assert read(case, CORRECTED.having("inline_ends_request", "diocb_keeps_pages")).result == -errno.EDOM
+
+
+def test_a_copy_that_cannot_be_read_again_is_passed_over() -> None:
+    mirrors = (ChunkSpec(BlockGroupFlag.RAID1C3, (1, 2, 3)),)
+    faults = (FaultSpec("bad", 0, 0, 0), FaultSpec("bad", 0, 0, 1))
+    done = read(plain(1, chunks=mirrors, disks=(DiskSpec(),) * 3, faults=faults))
+    assert (done.result, [devid for devid, _ in bios(done)]) == (BLOCK, [1, 1, 2, 3])
+
+
+def test_a_failed_bio_of_less_than_a_block_and_as_posted_it_never_ends() -> None:
+    mirrors = (ChunkSpec(BlockGroupFlag.RAID1, (1, 2)),)
+    disks, faults = (DiskSpec(), DiskSpec()), (FaultSpec("bad", 0, 0, 0),)
+    case = plain(1, length=512, chunks=mirrors, disks=disks, faults=faults, nodatasum=True)
+    assert read(case).result == 512
+    with pytest.raises(Bug, match="behind the last bio"):
+        read(case, CORRECTED.having("retry_steps_whole_blocks"))
+
+
+def test_a_missing_copy_is_passed_over_and_as_posted_an_oops() -> None:
+    mirrors = (ChunkSpec(BlockGroupFlag.RAID1C3, (1, 2, 3)),)
+    disks = (DiskSpec(missing=True), DiskSpec(), DiskSpec())
+    case = plain(1, chunks=mirrors, disks=disks, pid=1, faults=(FaultSpec("bad", 0, 0, 1),))
+    assert [devid for devid, _ in bios(read(case))] == [2, 2, 3]
+    with pytest.raises(Bug, match="missing device"):
+        read(case, CORRECTED.having("asks_missing_device"))
+
+
+def test_a_stream_that_its_extent_cuts_off() -> None:
+    case = Case((ExtentSpec("zlib", 8, content=3),), iov=(IoVec(MEMORY, 8 * BLOCK),))
+    file = build(case)
+    file.extents[0] = replace(file.extents[0], disk_num_bytes=BLOCK)
+    assert run(case, CORRECTED, file).result == -errno.EIO
+
+
 @contextmanager
 def inline_gone(file: SyntheticFile, found: FileExtent | int | None) -> Iterator[Kernel]:
     """Let the second look at the tree find something else, as if it had changed."""
