@@ -124,6 +124,27 @@ def test_who_repairs_what_in_which_order() -> None:
     assert [bio.devid for bio in old.retried] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("tid", "corrupt", "repaired"),
+    [
+        (0, (1, 2), {1, 2}),
+        (0, (1, 3), {1}),
+        (0, (2, 3), set()),
+        (1, (1, 2), {2}),
+        (1, (1, 3), set()),
+        (1, (2, 3), {2, 3}),
+        (2, (1, 2), set()),
+        (2, (1, 3), {1, 3}),
+        (2, (2, 3), {3}),
+    ],
+)
+def test_what_6_18_repaired_of_raid1c3(tid: int, corrupt: tuple[int, ...], repaired: set[int]) -> None:
+    # Measured on 6.18.44 with threads of each tid % 3: which of the corrupt copies were good afterwards.
+    faults = tuple(FaultSpec("corrupt", 0, 1, copy - 1) for copy in corrupt)
+    done = told(plain(3, copies=3, pid=tid, faults=faults))
+    assert (done.result, {bio.devid for bio in done.repaired}) == (3 * BLOCK, repaired)
+
+
 def test_with_no_good_copy_all_that_is_direct_fails_and_a_buffered_read_is_short() -> None:
     case = plain(3, faults=(FaultSpec("corrupt", 0, 2),))
     assert told(case).result == -errno.EIO
