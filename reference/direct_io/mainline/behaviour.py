@@ -18,9 +18,9 @@ class Behaviour:
     increase direct io read size limit to 256 sectors"; 1 from c329861da406 (3.7) to then (read)."""
 
     reads_behind_eof: bool = True
-    """The request is mapped to its end, and holes behind the file's end are zeroed in memory (`__iomap_dio_rw`
-    with `iomap_iter`, since 5.15). Before, the loop of `iomap_apply` ended with the block in which the file
-    ends (read)."""
+    """The request is mapped to its end, and holes behind the file's end are zeroed in memory:
+    `__iomap_dio_rw` with `iomap_iter`, since 5.15. Before, the loop of `iomap_apply` ended with the
+    block in which the file ends (read)."""
 
     nowait_one_page: bool = True
     """RWF_NOWAIT gives EAGAIN for more than a page, and where the page cache is needed (the latter read:
@@ -32,8 +32,8 @@ class Behaviour:
     `btrfs_check_repairable`, fs/btrfs/extent_io.c)."""
 
     repairs_all: bool = True
-    """All copies that were found bad are written anew (`btrfs_end_repair_bio`, same file). In 5.10 only the last of
-    them (read: `clean_io_failure`)."""
+    """All copies that were found bad are written anew (`btrfs_end_repair_bio`, same file). In 5.10 only the
+    last of them (read: `clean_io_failure`)."""
 
     linux_5_10: ClassVar[Behaviour]
     """Debian's 5.10: iomap since 5.9, with the limits of the code before."""
