@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import direct_io_cost
 from reference.direct_io.rfc_2010 import DEFECTS, Behaviour
 from reference.direct_io.run import judge
 from suites.direct_io import defects, fault_table
@@ -48,3 +49,7 @@ def test_a_fault_that_does_not_fit_any_more_is_refused() -> None:
     stale = Fault("stale", "none", "rfc_2010.control", "no such line", "")
     with pytest.raises(StaleFaultError, match="0 times"), broken(stale):
         pass
+
+
+def test_the_table_of_costs_is_what_the_models_say() -> None:
+    assert direct_io_cost.table() in (defects.ROOT / "docs/direct-io.md").read_text()
