@@ -191,6 +191,9 @@ class _Judge:
             if good[tried]:
                 bad = order[:tried] if self.behaviour.repairs_all else order[max(0, tried - 1) : tried]
                 repaired += [places[index] for index in bad]
+        retried, repaired = (
+            [place for place in places if place.devid in self.file.devices] for places in (retried, repaired)
+        )
         if self.told.retried != retried:
             return f"reads again {self.told.retried}, {retried} is due"
         if sorted(self.told.repaired) != sorted(repaired):

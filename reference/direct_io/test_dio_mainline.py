@@ -111,6 +111,12 @@ def test_a_device_that_fails_is_not_counted_as_corrupt() -> None:
     assert (done.result, done.corruption_errs) == (BLOCK, {})
 
 
+def test_no_bio_goes_to_a_missing_device() -> None:
+    case = plain(1, copies=3, pid=1, faults=(FaultSpec("corrupt", 0, 0, 1),))
+    done = told(replace(case, disks=(DiskSpec(), DiskSpec(), DiskSpec(missing=True))))
+    assert ([bio.devid for bio in done.retried], [bio.devid for bio in done.repaired]) == ([1], [2])
+
+
 def test_who_repairs_what_in_which_order() -> None:
     faults = (FaultSpec("corrupt", 0, 0, 1), FaultSpec("corrupt", 0, 0, 2))
     new, old = (told(plain(1, copies=3, pid=1, faults=faults), behaviour) for behaviour in (NEW, OLD))
