@@ -86,7 +86,22 @@ def read_journal(device: Device, sb: CacheSb, findings: Findings) -> Journal | N
     _judge_broken(reader.broken, last_seq, newest.jset.seq, findings)
     needed = [reader.entries[seq] for seq in sorted(reader.entries) if seq >= last_seq]
     _check_complete(needed, last_seq, findings)
+    for entry in needed:
+        if entry.jset.version > BCACHE_JSET_VERSION:
+            message = f"version {entry.jset.version} is unknown; the kernel does not look"
+            findings.add(Invariant.JOURNAL_ENTRY, entry.place, message)
     return Journal(needed)
+
+
+@dataclass(frozen=True)
+class _Broken:
+    """An entry that is not what it should be; the kernel reads no further in its bucket."""
+
+    seq: int
+    place: Place
+    why: str
+    hidden: int
+    """The newest entry that stands after it in the bucket, 0 for none."""
 
 
 class _Reader:
@@ -97,8 +112,7 @@ class _Reader:
         self.geometry = geometry
         self.magic = magic
         self.entries: dict[int, Entry] = {}
-        self.broken: list[tuple[int, Place, str]] = []
-        """Entries that are not what they should be: seq, place and why."""
+        self.broken: list[_Broken] = []
 
     def read_bucket(self, bucket: int, findings: Findings) -> None:
         """Read the entries of a bucket, as far as they are whole."""
@@ -110,40 +124,54 @@ class _Reader:
             return
         offset = 0
         while offset + JSET_HEADER <= size:
-            length = self._read_entry(data, offset, bucket)
-            if not length:
+            place = self._place(data, offset, bucket)
+            read = self._entry(data, offset)
+            if isinstance(read, str):
+                hidden = self._newest_after(data, offset)
+                self.broken.append(_Broken(place.seq or 0, place, read, hidden))
                 return
-            offset += -(-length // self.geometry.block_bytes) * self.geometry.block_bytes
+            self.entries.setdefault(read.seq, Entry(read, place))
+            blocks = self.geometry.blocks(JSET_HEADER, len(read.words))
+            offset += blocks * self.geometry.block_bytes
 
-    def _read_entry(self, data: bytes, offset: int, bucket: int) -> int:
-        """Return the length of the entry at `offset`, 0 when there is none to go on from."""
-        magic, seq, length = Jset.length(data, offset)
+    def _place(self, data: bytes, offset: int, bucket: int) -> Place:
+        magic, seq, _ = Jset.length(data, offset)
+        block = offset // self.geometry.block_bytes
+        return Place("journal", bucket, block, seq=seq if magic == self.magic else None)
+
+    def _entry(self, data: bytes, offset: int) -> Jset | str:
+        """Return the entry at `offset`, or what is wrong with it."""
+        magic, _, length = Jset.length(data, offset)
         if magic != self.magic:
-            return 0
-        place = Place("journal", bucket, offset // self.geometry.block_bytes, seq=seq)
+            return "no entry begins here"
         if length > min(len(data) - offset, JSET_BYTES_MAX):
-            self.broken.append((seq, place, f"too big, {length} bytes"))
-            return 0
+            return f"too big, {length} bytes"
         jset = Jset.from_bytes(data, offset)
         if jset.csum != jset.computed_csum:
-            self.broken.append((seq, place, f"checksum {jset.csum:#x}, computed {jset.computed_csum:#x}"))
-            return 0
-        if jset.version > BCACHE_JSET_VERSION:
-            self.broken.append((seq, place, f"version {jset.version} is unknown"))
-            return 0
-        self.entries.setdefault(seq, Entry(jset, place))
-        return length
+            return f"checksum {jset.csum:#x}, computed {jset.computed_csum:#x}"
+        return jset
+
+    def _newest_after(self, data: bytes, broken: int) -> int:
+        newest = 0
+        step = self.geometry.block_bytes
+        for offset in range(broken + step, len(data) - JSET_HEADER + 1, step):
+            read = self._entry(data, offset)
+            if isinstance(read, Jset):
+                newest = max(newest, read.seq)
+        return newest
 
 
-def _judge_broken(
-    broken: list[tuple[int, Place, str]], last_seq: int, newest: int, findings: Findings
-) -> None:
+def _judge_broken(broken: list[_Broken], last_seq: int, newest: int, findings: Findings) -> None:
     """Tell what a crash may have torn from what is damaged; what was needed no more does not matter."""
-    for seq, place, why in broken:
-        if seq > newest:
-            findings.add(Invariant.JOURNAL_TORN, place, f"{why}; the kernel goes on with entry {newest}")
-        elif seq >= last_seq:
-            findings.add(Invariant.JOURNAL_ENTRY, place, why)
+    for entry in broken:
+        if entry.hidden > max(entry.seq, newest):
+            lost = f"the kernel does not see it nor what follows, up to entry {entry.hidden}"
+            findings.add(Invariant.JOURNAL_ENTRY, entry.place, f"{entry.why}: {lost}")
+        elif entry.seq > newest:
+            message = f"{entry.why}; the kernel goes on with entry {newest}"
+            findings.add(Invariant.JOURNAL_TORN, entry.place, message)
+        elif entry.seq >= last_seq:
+            findings.add(Invariant.JOURNAL_ENTRY, entry.place, entry.why)
 
 
 def _check_complete(needed: list[Entry], last_seq: int, findings: Findings) -> None:

@@ -62,7 +62,8 @@ class FeatureIncompat(IntFlag):
     """bucket_size is the binary logarithm of it."""
 
 
-INCOMPAT_SUPP = FeatureIncompat.OBSO_LARGE_BUCKET | FeatureIncompat.LOG_LARGE_BUCKET_SIZE
+# A number: the complement of all flags of an IntFlag is no flag at all.
+INCOMPAT_SUPP = int(FeatureIncompat.OBSO_LARGE_BUCKET | FeatureIncompat.LOG_LARGE_BUCKET_SIZE)
 
 
 @dataclass(frozen=True)
