@@ -90,7 +90,7 @@ class Image:
         return data
 
     def prio_set(self, number: int) -> PrioSet:
-        """Return one of the prio sets: the one that a test put in its place, or what follows from the gens."""
+        """Return a prio set: the one that a test put in its place, or what follows from the gens."""
         if number in self.prio_sets:
             return self.prio_sets[number]
         each = self.geometry.prios_per_bucket
