@@ -27,7 +27,17 @@ from reference.bcache.ondisk import (
 )
 from reference.bcache.superblock import SB_OFFSET_BYTES, CacheSb, SbVersion
 
-__all__ = ["END", "FIXTURES", "Image", "NodeImage", "checked", "fixture", "reseal_bset", "small_image"]
+__all__ = [
+    "END",
+    "FIXTURES",
+    "SET_UUID",
+    "Image",
+    "NodeImage",
+    "checked",
+    "fixture",
+    "reseal_bset",
+    "small_image",
+]
 
 FIXTURES = Path(__file__).parents[2] / "suites" / "data" / "bcache"
 SET_UUID = bytes(range(0x10, 0x20))
@@ -59,6 +69,7 @@ class Image:
     jsets: list[list[Jset]] = field(default_factory=list)
     """By journal bucket, each one after the other."""
     uuids: list[UuidEntry] = field(default_factory=list)
+    uuid_bucket: int = UUIDS
     prio_buckets: list[int] = field(default_factory=list)
     prio_seqs: list[int] = field(default_factory=list)
     prio_sets: dict[int, PrioSet] = field(default_factory=dict)
@@ -80,7 +91,7 @@ class Image:
         for number, bucket in reversed(list(enumerate(self.prio_buckets))):
             packed = self.prio_set(number).pack(geometry.meta_bucket_bytes)
             data[bucket * bucket_bytes : bucket * bucket_bytes + len(packed)] = packed
-        _put(data, UUIDS * bucket_bytes, [b"".join(entry.pack() for entry in self.uuids)], 1)
+        _put(data, self.uuid_bucket * bucket_bytes, [b"".join(entry.pack() for entry in self.uuids)], 1)
         magic = self.sb.set_magic ^ BSET_MAGIC
         for bucket, node in self.nodes.items():
             packed_sets = [

@@ -38,7 +38,7 @@ class DataBuckets:
     ) -> Bkey | None:
         """Return a key for the first of these sectors, as many as there is room for.
 
-        None for want of buckets. `bch_alloc_sectors`: one stream's data follow each other, others go to other buckets.
+        None for want of buckets. `bch_alloc_sectors`: each stream has a bucket of its own.
         """
         b = self._pick((inode, start), write_point)
         if not b.sectors_free:

@@ -22,6 +22,7 @@ from reference.bcache.data import DataBuckets
 from reference.bcache.gc import GcPause, bch_btree_gc, gc_should_run
 from reference.bcache.keybuf import Keybuf, bch_btree_map_keys
 from reference.bcache.moving_gc import bch_moving_gc, moving_pred
+from reference.bcache.node import bch_btree_node_write
 from reference.bcache.structs import CacheSet
 
 __all__ = ["CacheFullError", "Requests"]
@@ -66,6 +67,12 @@ class Requests:
         self.pauses += bch_btree_gc(self.c, self._op())
         self.collections += 1
         self.allocator.run()
+
+    def flush(self) -> None:
+        """Write all leaves, as when the set is stopped (`cache_set_flush`, super.c)."""
+        for node in list(self.c.nodes.values()):
+            if node.dirty:
+                bch_btree_node_write(node)
 
     def insert(self, keys: list[Bkey], replace_key: Bkey | None = None) -> Outcome:
         """`bch_data_insert_keys`: insert keys whose data are written."""
