@@ -7,7 +7,7 @@ import pytest
 
 from harness.bcache.damage import DAMAGES, Damage
 from harness.bcache.findings import NOTES, Invariant
-from harness.bcache.testing import checked, fixture, small_image
+from harness.bcache.testing import checked, small_image
 
 UNREACHED = {Invariant.READABLE}
 """Held by the tests of devices."""
@@ -39,10 +39,3 @@ def test_there_are_many_kinds_and_one_for_each_invariant() -> None:
 @pytest.mark.parametrize("nbuckets", [160, 3000])
 def test_a_sound_device_has_no_findings(nbuckets: int) -> None:
     assert checked(small_image(nbuckets).pack()).findings == []
-
-
-@pytest.mark.parametrize("name", ["6.12-wb4k-running", "6.12-wb4k-stopped", "6.12-deep-running"])
-def test_what_a_kernel_wrote_has_no_findings(name: str) -> None:
-    found = checked(fixture(name))
-    assert found.findings == []
-    assert found.live

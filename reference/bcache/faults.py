@@ -113,11 +113,6 @@ def replaces_what_only_begins_like_it(patch: Patch) -> None:
 
 
 @_fault
-def check_keys_look_alike(patch: Patch) -> None:
-    patch(btree, "CHECK_STEP", 0)
-
-
-@_fault
 def dirty_sectors_are_counted_twice(patch: Patch) -> None:
     right = structs.CacheSet.add_dirty
     patch(structs.CacheSet, "add_dirty", lambda self, inode, n: right(self, inode, 2 * n))
@@ -131,8 +126,8 @@ def overwritten_dirty_sectors_stay_counted(patch: Patch) -> None:
 
 @_fault
 def room_for_one_key_too_many(patch: Patch) -> None:
-    right = bset.BtreeKeys.u64s_remaining
-    patch(bset.BtreeKeys, "u64s_remaining", property(lambda self: right.fget(self) + 64))  # type: ignore[misc]
+    right: Any = bset.BtreeKeys.__dict__["u64s_remaining"]
+    patch(bset.BtreeKeys, "u64s_remaining", property(lambda self: right.fget(self) + 64))
 
 
 @_fault
@@ -221,16 +216,6 @@ def rest_of_a_cut_key_is_dropped(patch: Patch) -> None:
         return True
 
     patch(btree, "bch_cut_front", cut)
-
-
-@_fault
-def leaf_before_is_searched(patch: Patch) -> None:
-    right = btree.leaf_for
-
-    def leaf_for(c: Any, position: Position) -> Any:
-        return right(c, (position[0], max(position[1] - 40, 0)))
-
-    _everywhere(patch, "leaf_for", leaf_for, btree, requests)
 
 
 @_fault
@@ -410,7 +395,7 @@ def coalesced_keys_are_put_in_front(patch: Patch) -> None:
 
 @_fault
 def rewritten_node_is_empty(patch: Patch) -> None:
-    right = gc.btree_node_alloc_replacement
+    right = node.btree_node_alloc_replacement
 
     def replacement(b: Any) -> Any:
         n = right(b)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reference.bcache.behaviour import Behaviour
 from reference.bcache.bkey import Bkey, ptr_gen, ptr_offset
@@ -17,13 +17,15 @@ from reference.bcache.requests import CacheFullError, Requests
 from reference.bcache.setup import new_cache_set
 from reference.bcache.structs import Replacement
 
-__all__ = ["SMALL", "DataLostError", "Work", "at_rest"]
+__all__ = ["SMALL", "TIGHT", "DataLostError", "Work", "at_rest"]
 
 SMALL = Geometry(bucket_size=8, block_size=1, nbuckets=640, first_bucket=2)
 """Buckets and nodes of 4 KiB: a leaf holds some 100 keys."""
-SECTORS = 3000
+TIGHT = replace(SMALL, nbuckets=520)
+"""So few that what is cached has to make room."""
+SECTORS = 4000
 """Of each of two devices."""
-SIZES = (1, 2, 4, 8, 8, 8, 16, 40)
+SIZES = (1, 2, 4, 8, 8, 8, 16, 40, 120)
 Sector = tuple[int, int]
 
 
@@ -48,7 +50,7 @@ class Work:
     """
 
     seed: int
-    geometry: Geometry = SMALL
+    geometry: Geometry = TIGHT
     behaviour: Behaviour = field(default_factory=Behaviour)
     replacement: Replacement = Replacement.LRU
     statuses: Counter[int] = field(default_factory=Counter)
@@ -124,6 +126,10 @@ class Work:
 
     def _miss(self) -> None:
         inode, start, size = self._range()
+        if self.fills and self.rng.random() < 0.3:
+            # As when two ask for the same: each fill has to know which of them was overtaken.
+            asked = self.rng.choice(self.fills)[0]
+            inode, start, size = asked.inode, asked.start, asked.size
         if any((inode, sector) in self.known for sector in range(start, start + size)):
             return
         k = self.requests.miss(inode, start, size)
