@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from reference.bcache.behaviour import Behaviour
 from reference.bcache.bkey import Bkey, ptr_gen, ptr_offset
 from reference.bcache.btree import BtreeOp, Decision, Outcome
 from reference.bcache.geometry import Geometry
 from reference.bcache.invariants import validate
+from reference.bcache.keybuf import bch_btree_map_keys
 from reference.bcache.node import Node
 from reference.bcache.requests import CacheFullError, Requests
 from reference.bcache.setup import new_cache_set
@@ -139,9 +142,9 @@ class Work:
         if not self.fills:
             return
         k, versions = self.fills.pop(self.rng.randrange(len(self.fills)))
-        before = expanded(self.requests.cached())
+        before = self._there(k.inode, k.start, k.size)
         self.outcomes[self.requests.fill(k).name] += 1
-        after = expanded(self.requests.cached())
+        after = self._there(k.inode, k.start, k.size)
         for sector, version in versions.items():
             filled = sector in after and before.get(sector) != after[sector]
             if filled and self.versions[sector] != version:
@@ -172,20 +175,25 @@ class Work:
             if sector in after and after[sector].dirty == cached.dirty:
                 self.known[sector] = after[sector]
 
+    def _there(self, inode: int, start: int, size: int) -> dict[Sector, _Cached]:
+        """Return what is cached of a range, and of what reaches into it."""
+        after = bch_btree_map_keys(self.c, (inode, start))
+        return expanded(takewhile(lambda k: k.start_position < (inode, start + size), after))
+
     def _forget(self, inode: int, start: int, size: int) -> None:
         for sector in range(start, start + size):
             self.versions[inode, sector] += 1
             self.known.pop((inode, sector), None)
 
     def _learn(self, inode: int, start: int, size: int) -> None:
-        there = expanded(self.requests.cached())
+        there = self._there(inode, start, size)
         for sector in range(start, start + size):
             if (inode, sector) not in there:
                 raise DataLostError(f"{(inode, sector)} was written and is not there")
             self.known[inode, sector] = there[inode, sector]
 
 
-def expanded(keys: list[Bkey]) -> dict[Sector, _Cached]:
+def expanded(keys: Iterable[Bkey]) -> dict[Sector, _Cached]:
     """Return where each sector is."""
     return {
         (k.inode, k.start + n): _Cached(ptr_offset(k.ptr[0]) + n, ptr_gen(k.ptr[0]), k.dirty)
