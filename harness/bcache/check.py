@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.bcache.buckets import Buckets, Use, read_prios
 from harness.bcache.device import Device, UnreadableError
@@ -15,7 +15,7 @@ from reference.bcache.bkey import Bkey, Position, max_key, ptr_offset
 from reference.bcache.geometry import SECTOR
 from reference.bcache.live_map import LiveMap
 from reference.bcache.ondisk import Jset, UuidEntry
-from reference.bcache.superblock import CacheSb
+from reference.bcache.superblock import CacheSb, complaint_about
 
 __all__ = ["CheckedCache", "check_cache"]
 
@@ -48,13 +48,14 @@ def check_cache(device: Device, sb: CacheSb, complaint: str | None) -> CheckedCa
     """Check the cache device with superblock `sb`, about which the kernel has a `complaint`, or none.
 
     Raises nothing for damage of any kind: that is what the findings are for. A superblock that the kernel
-    refuses for its checksum alone is believed as far as it makes sense.
+    refuses for its checksum alone is believed.
     """
     checked = CheckedCache(sb)
     if complaint:
         checked.findings.add(Invariant.SUPERBLOCK, Place("superblock"), complaint)
-        # With the sizes in doubt nothing else would be found where it is.
-        return checked
+        if not _is_believable(device, sb, complaint):
+            # With the sizes in doubt nothing else would be found where it is.
+            return checked
     if checked.unused:
         return checked
     checked.journal = read_journal(device, sb, checked.findings)
@@ -69,6 +70,13 @@ def check_cache(device: Device, sb: CacheSb, complaint: str | None) -> CheckedCa
     checked.tree = _read_tree(device, checked.buckets, sb, newest, place, checked.findings)
     _take_live(checked, checked.buckets, checked.journal)
     return checked
+
+
+def _is_believable(device: Device, sb: CacheSb, complaint: str) -> bool:
+    """Whether nothing but the checksum of the superblock is wrong."""
+    if complaint != "Bad checksum" or sb.is_bdev:
+        return False
+    return complaint_about(replace(sb, csum=sb.computed_csum), device.size // SECTOR) is None
 
 
 def _read_uuids(

@@ -14,7 +14,7 @@ from reference.bcache.ondisk import (
     BCACHE_JSET_VERSION,
     JSET_HEADER,
     JSET_MAGIC,
-    BrokenKey,
+    BrokenKeyError,
     Jset,
     keys_of,
 )
@@ -83,7 +83,9 @@ def read_journal(device: Device, sb: CacheSb, findings: Findings) -> Journal | N
             f"the newest entry needs entry {last_seq}, which is newer than itself",
         )
         last_seq = newest.jset.seq
-    _judge_broken(reader.broken, last_seq, newest.jset.seq, findings)
+    # A torn entry stays where it is when its number is given to the next that is written.
+    broken = [entry for entry in reader.broken if entry.seq not in reader.entries]
+    _judge_broken(broken, last_seq, newest.jset.seq, findings)
     needed = [reader.entries[seq] for seq in sorted(reader.entries) if seq >= last_seq]
     _check_complete(needed, last_seq, findings)
     for entry in needed:
@@ -191,7 +193,7 @@ def _keys(entry: Entry, findings: Findings) -> list[Bkey]:
     try:
         for k in keys_of(entry.jset.words):
             found.append(k)  # noqa: PERF402  # those before the broken one are kept
-    except BrokenKey as broken:
+    except BrokenKeyError as broken:
         place = Place("journal", entry.place.bucket, entry.place.block, None, len(found), entry.jset.seq)
         findings.add(Invariant.JOURNAL_KEY, place, f"a key at word {broken.index} ends after its entry")
     return found

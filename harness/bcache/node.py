@@ -16,7 +16,7 @@ from reference.bcache.ondisk import (
     BCACHE_BSET_VERSION,
     BSET_HEADER,
     BSET_MAGIC,
-    BrokenKey,
+    BrokenKeyError,
     BsetHeader,
     keys_of,
 )
@@ -135,7 +135,7 @@ class _Reader:
         try:
             for k in keys_of(tuple(words)):
                 found.append(k)  # noqa: PERF402  # those before the broken one are kept
-        except BrokenKey as broken:
+        except BrokenKeyError as broken:
             self._complain(
                 Invariant.BSET_KEY_FITS, written, f"the key at word {broken.index} ends after its bset"
             )

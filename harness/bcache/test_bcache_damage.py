@@ -39,3 +39,19 @@ def test_there_are_many_kinds_and_one_for_each_invariant() -> None:
 @pytest.mark.parametrize("nbuckets", [160, 3000])
 def test_a_sound_device_has_no_findings(nbuckets: int) -> None:
     assert checked(small_image(nbuckets).pack()).findings == []
+
+
+def test_an_entry_that_was_torn_once_does_not_matter_for_ever() -> None:
+    image = small_image()
+    again = [image.jsets[1][0], image.jsets[1][1]]
+    image.jsets = [image.jsets[0], image.jsets[1][:1], again]
+    data = image.pack()
+    data[3 * 4096 + 100] ^= 1
+    assert checked(data).findings == []
+
+
+def test_with_nothing_but_the_checksum_of_the_superblock_wrong_the_rest_is_checked() -> None:
+    data = small_image().pack()
+    data[4096 + 112] ^= 1
+    data[21 * 4096 + 40] ^= 1
+    assert [f.invariant for f in checked(data).findings] == [Invariant.SUPERBLOCK, Invariant.NODE_CSUM]

@@ -108,10 +108,8 @@ def _checked(device: File) -> tuple[CheckedCache, bool]:
             file=sys.stderr,
         )
     checked = check_cache(device, sb, complaint)
-    if complaint:
-        return checked, False
-    after = read_journal(device, sb, Findings()) if not checked.unused else None
     before = checked.journal.newest.seq if checked.journal else None
+    after = read_journal(device, sb, Findings()) if checked.journal else None
     return checked, (after.newest.seq if after else None) != before or cache_superblock(device, name)[0] != sb
 
 

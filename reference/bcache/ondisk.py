@@ -21,7 +21,7 @@ __all__ = [
     "JSET_HEADER",
     "JSET_MAGIC",
     "PSET_MAGIC",
-    "BrokenKey",
+    "BrokenKeyError",
     "BsetHeader",
     "Jset",
     "PrioSet",
@@ -47,20 +47,21 @@ PRIO_SET = struct.Struct("<QQQIIQ")
 UUID_ENTRY = struct.Struct("<16s32sIIIIQ56x")
 
 
-@dataclass(frozen=True)
-class BrokenKey(Exception):  # noqa: N818  # says what it is
+class BrokenKeyError(Exception):
     """A key that would reach past the end of its set; `index` counts words from the set's first key."""
 
-    index: int
+    def __init__(self, index: int) -> None:
+        super().__init__(f"the key at word {index} ends after its set")
+        self.index = index
 
 
 def keys_of(words: tuple[int, ...]) -> Iterator[Bkey]:
-    """Yield the keys that lie one after the other in `words`; BrokenKey when the last does not fit."""
+    """Yield the keys that lie one after the other in `words`; BrokenKeyError when the last does not fit."""
     index, end = 0, len(words)
     while index < end:
         after = index + 2 + (words[index] >> 60 & 7)
         if after > end:
-            raise BrokenKey(index)
+            raise BrokenKeyError(index)
         yield Bkey(words[index], words[index + 1], words[index + 2 : after])
         index = after
 
