@@ -67,10 +67,14 @@ class Work:
         self.c = self.requests.c
         self.known: dict[Sector, _Cached] = {}
         self.versions: Counter[Sector] = Counter()
+        self._placed: dict[Sector, _Cached] = {}
+        """Where the last operation put what."""
         self.fills: list[tuple[Bkey, dict[Sector, int]]] = []
 
     def _decided(self, decision: Decision) -> None:
         self.statuses[decision.status] += 1
+        if decision.key.ptr and decision.status and not decision.node.level:
+            self._placed |= expanded([decision.key])
 
     def _split(self, node: Node, split: bool) -> None:
         self.splits[node.level, split] += 1
@@ -95,6 +99,7 @@ class Work:
             self._collect: 1,
             self._move: 1,
         }
+        self._placed.clear()
         try:
             self.rng.choices(list(chances), list(chances.values()))[0]()
         except CacheFullError:
@@ -186,11 +191,13 @@ class Work:
             self.known.pop((inode, sector), None)
 
     def _learn(self, inode: int, start: int, size: int) -> None:
+        """Note where a range is that was just inserted: there, or its bucket was reused since."""
         there = self._there(inode, start, size)
-        for sector in range(start, start + size):
-            if (inode, sector) not in there:
-                raise DataLostError(f"{(inode, sector)} was written and is not there")
-            self.known[inode, sector] = there[inode, sector]
+        for sector in ((inode, start + n) for n in range(size)):
+            placed = self._placed.get(sector)
+            if placed is None or (there.get(sector) != placed and not self._may_be_forgotten(placed)):
+                raise DataLostError(f"{sector} was put at {placed} and is {there.get(sector)}")
+            self.known[sector] = placed
 
 
 def expanded(keys: Iterable[Bkey]) -> dict[Sector, _Cached]:
