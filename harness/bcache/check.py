@@ -120,28 +120,39 @@ def _read_tree(
     return walk(device, buckets, sb.set_magic, root, newest.btree_level, findings)
 
 
+@dataclass(frozen=True)
+class _Replay:
+    """What the replay of the journal came upon, and where its keys were."""
+
+    before: LiveMap
+    places: dict[Position, Place]
+
+    def hides(self, k: Bkey, buckets: Buckets) -> list[Bkey]:
+        """Return the dirty extents that were there before where a stale key is now."""
+        there = self.before.overlapping(k.start_position, k.position)
+        return [found for found in there if found.dirty and found.ptr and not buckets.stale(found)]
+
+
 def _take_live(checked: CheckedCache, buckets: Buckets, journal: Journal) -> None:
     """Replay the journal over the tree (`bch_journal_replay`) and keep what points to data that are there."""
     findings = checked.findings
     live = checked.tree.live if checked.tree else LiveMap()
     replayed = journal.keys(buckets.geometry, findings)
-    places: dict[Position, Place] = {}
+    replay = _Replay(live.copy(), {})
     for k, place in replayed:
         if k.ptr:
             buckets.adopt(k, place, findings, False)
         live.insert(k.copy())
-        places[k.position] = place
+        replay.places[k.position] = place
     checked.replayed = len(replayed)
-    checked.live = list(_with_data(live, buckets, places, findings))
+    checked.live = list(_with_data(live, buckets, replay, findings))
     in_tree = Place("extents")
     _check_devices(checked, findings)
-    buckets.use_data(((k, places.get(k.position, in_tree)) for k in checked.live), findings)
+    buckets.use_data(((k, replay.places.get(k.position, in_tree)) for k in checked.live), findings)
     _check_shared(checked.live, findings)
 
 
-def _with_data(
-    live: Iterable[Bkey], buckets: Buckets, places: dict[Position, Place], findings: Findings
-) -> Iterator[Bkey]:
+def _with_data(live: Iterable[Bkey], buckets: Buckets, replay: _Replay, findings: Findings) -> Iterator[Bkey]:
     """Yield the extents whose data are in the cache: `bch_extent_bad`, extents.c."""
     for k in live:
         if not k.ptr or not all(map(buckets.geometry.available, k.ptr)):
@@ -149,8 +160,11 @@ def _with_data(
         stale = buckets.stale(k)
         if not stale:
             yield k
-        elif k.dirty and k.position in places:
-            findings.add(Invariant.STALE_DIRTY_REPLAYED, places[k.position], f"{k}: {stale} gens behind")
+        elif k.dirty and k.position in replay.places:
+            hidden = replay.hides(k, buckets)
+            invariant = Invariant.STALE_DIRTY if hidden else Invariant.STALE_DIRTY_REPLAYED
+            what = f", takes the place of {hidden[0]}: data are lost" if hidden else ""
+            findings.add(invariant, replay.places[k.position], f"{k}: {stale} gens behind{what}")
         elif k.dirty:
             bucket = buckets.geometry.bucket_of(k.ptr[0])
             findings.add(

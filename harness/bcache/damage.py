@@ -440,6 +440,12 @@ def dirty_bucket_reused(image: Image) -> None:
     _gen(image, 1).dirty = True
 
 
+@_edit(Invariant.STALE_DIRTY, "journal, entry 5")
+def journal_older_than_what_was_moved(image: Image) -> None:
+    image.nodes[RIGHT].bsets[0].insert(0, image.extent(1504, 8, DATA + 50, dirty=True))
+    image.gens[DATA + 40] += 1
+
+
 @_edit(Invariant.DATA_SHARED, "extents")
 def two_extents_in_the_same_sectors(image: Image) -> None:
     image.nodes[RIGHT].bsets[0][4] = image.extent(2032, 4, DATA + 33, 4)

@@ -36,6 +36,12 @@ class LiveMap:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def copy(self) -> LiveMap:
+        """Return a map that does not change with this one."""
+        copied = LiveMap()
+        copied._ends, copied._keys = list(self._ends), list(self._keys)
+        return copied
+
     def insert(self, k: Bkey) -> None:
         """Let `k` say what its sectors are from now on. It is kept as it is, not copied."""
         start, end = k.start_position, k.position
