@@ -13,7 +13,20 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from harness.cli import bench, bugs, clean, doctor, guest, judge, kernels, listing, report, run, selftest
+from harness.cli import (
+    bcache,
+    bench,
+    bugs,
+    clean,
+    doctor,
+    guest,
+    judge,
+    kernels,
+    listing,
+    report,
+    run,
+    selftest,
+)
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
 
@@ -44,6 +57,7 @@ app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)
 app.add_typer(kernels.app, name="kernels")
+app.add_typer(bcache.app, name="bcache")
 app.command("test", context_settings={"ignore_unknown_options": True})(selftest.selftest)
 
 
