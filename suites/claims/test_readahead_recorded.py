@@ -12,6 +12,7 @@ from harness.bundle import Bundle, BundleWriter
 from harness.errors import UserError
 from harness.readahead.reads import Run, save_runs
 from harness.readahead.record import Event, Kind, save_record, table_of
+from suites.claims.measure import DATA
 from suites.claims.readahead_recorded import READAHEAD, WALK, times
 
 MS = 1_000_000
@@ -57,6 +58,33 @@ def test_readaheads_at_the_same_time_are_told_apart(tmp_path: Path) -> None:
 def test_the_hosts_times_are_those_of_its_runs(tmp_path: Path) -> None:
     runs = [("walk", 4 * MS), ("readahead seed_2011", MS), ("readahead seed_2011", 2 * MS), ("walk", 5 * MS)]
     assert times(of_runs(tmp_path, runs)) == {"walk": [0.004, 0.005], "readahead seed_2011": [0.001, 0.002]}
+
+
+def test_a_real_guests_times_are_those_of_its_steps() -> None:
+    """The case measured them too, around what the module measures: with the way to the module and back."""
+    bundle = Bundle.open(DATA / "readahead" / "debian-5.10" / "rotational")
+    steps = bundle.json("steps.json")
+
+    def spans(first: str, last: str) -> list[float]:
+        begun = [step["begin_ns"] for step in steps if step["name"] == first]
+        ended = [step["end_ns"] for step in steps if step["name"] == last]
+        return [(end - begin) / 1e9 for begin, end in zip(begun, ended, strict=True)]
+
+    found = times(bundle)
+    around = {WALK: spans("walk", "walk"), READAHEAD: spans("add", "wait")}
+    assert {method: len(rounds) for method, rounds in found.items()} == {WALK: 5, READAHEAD: 5}
+    for method, rounds in found.items():
+        for told, seen in zip(rounds, around[method], strict=True):
+            assert seen - 0.1 < told < seen
+
+
+def test_nothing_was_in_memory_when_they_were_measured() -> None:
+    """Each reads as much from the disks; what the first mount left to be read comes on top for the first."""
+    steps = Bundle.open(DATA / "readahead" / "debian-5.10" / "rotational").json("steps.json")
+    read = [int(step["result"]) for step in steps if step["name"].startswith("bytes read by")]
+    assert len(read) == 10
+    assert len(set(read[1:])) == 1
+    assert read[0] >= read[1] > 400 * 16384
 
 
 @pytest.mark.parametrize("events", [[], walk(0, 1), [*walk(0, 1), *walk(2, 3), *readahead(4, 5)]])
