@@ -152,7 +152,11 @@ def _words(value: Any) -> str:
 
 def _kind(layout: Mapping[str, Any]) -> str:
     """Return what the devices are, with a comma; empty for bundles that do not say."""
-    kinds = {"loop": "loop devices", "drive": "virtio drives"}
+    kinds = {
+        "loop": "loop devices",
+        "drive": "virtio drives",
+        "rotational": "rotational virtio drives (simulated)",
+    }
     kind = kinds.get(str(layout.get("kind")), "")
     on = plain(layout.get("backing"))
     return f"{kind}{f' on {on}' if on else ''}, " if kind else ""
@@ -160,7 +164,7 @@ def _kind(layout: Mapping[str, Any]) -> str:
 
 def _direct_io(layout: Any) -> str:
     """Return whether loop devices do direct I/O on their files; empty for other devices."""
-    return "" if dig(layout, "kind") == "drive" else _yes_no(dig(layout, "direct_io"))
+    return "" if dig(layout, "kind") in ("drive", "rotational") else _yes_no(dig(layout, "direct_io"))
 
 
 def _yes_no(value: Any) -> str:

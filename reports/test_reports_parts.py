@@ -51,6 +51,11 @@ def test_diff_marks_each_side() -> None:
         ({"kind": "loop", "backing": "ext4"}, "4 x 2 GiB, loop devices on ext4, data raid1", "yes"),
         ({"kind": "loop", "backing": None}, "4 x 2 GiB, loop devices, data raid1", "yes"),
         ({"kind": "drive", "direct_io": None}, "4 x 2 GiB, virtio drives, data raid1", None),
+        (
+            {"kind": "rotational", "direct_io": None},
+            "4 x 2 GiB, rotational virtio drives (simulated), data raid1",
+            None,
+        ),
         ({}, "4 x 2 GiB, data raid1", "yes"),
     ],
 )

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.errors import EXIT_OK, InfrastructureError, UserError
-from harness.guest.drives import Devices
 from harness.record.interruption import interruptible, interruptions_held
 
 if TYPE_CHECKING:
@@ -30,7 +29,8 @@ def guest(
     cpus: Annotated[int, typer.Option(min=1, help="CPUs of the guest.")] = 2,
     memory: Annotated[int, typer.Option(min=1024, help="Memory of the guest, MiB.")] = 4096,
     devices: Annotated[
-        Devices, typer.Option(help="`drives`: hand it four virtio drives of 4 GiB; `loop`: none.")
+        Literal["loop", "drives"],
+        typer.Option(help="`drives`: hand it four virtio drives of 4 GiB; `loop`: none."),
     ] = "loop",
 ) -> int:
     """Boot a guest as `run` does, and give a root shell in it, on this terminal.

@@ -12,7 +12,7 @@ from harness.doctor import missing_for_guests, missing_for_host, missing_for_run
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
 from harness.guest.agreed import MODULES
-from harness.guest.drives import DRIVES, Devices
+from harness.guest.drives import Devices
 from harness.guest.start import DRIVE_MODULES
 from harness.kernels import HOST, Kernel, module_missing, resolve
 from harness.run import GuestOptions
@@ -81,7 +81,7 @@ def _resolve(name: str, devices: Devices) -> Kernel:
         return kernel
     if lacking := module_missing(kernel, MODULES):
         raise UserError(f"{name} has no module {', '.join(lacking)}: give a kernel that has")
-    if devices == DRIVES and (lacking := module_missing(kernel, DRIVE_MODULES)):
+    if devices != "loop" and (lacking := module_missing(kernel, DRIVE_MODULES)):
         raise UserError(
             f"{name} has no module {', '.join(lacking)}, which virtio drives need: "
             "give a kernel that has, or leave the guest its loop devices"

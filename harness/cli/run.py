@@ -55,7 +55,8 @@ def run(
     guest_devices: Annotated[
         Devices,
         typer.Option(
-            help="Devices in a guest: `loop`, in its memory, or virtio `drives`, on files below --work."
+            help="Devices in a guest: `loop`, in its memory, virtio `drives`, on files below --work, or "
+            "`rotational` disks, which take their time."
         ),
     ] = "loop",
     guests: Annotated[

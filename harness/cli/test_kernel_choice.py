@@ -10,7 +10,7 @@ import pytest
 from harness.cli import kernel_choice
 from harness.cli.kernel_choice import DEFAULT_GUEST, chosen_kernels, guest_kernel, way_of_a_run
 from harness.errors import UserError
-from harness.guest.drives import DRIVES, Devices
+from harness.guest.drives import DRIVES, ROTATIONAL, Devices
 from harness.kernels import HOST, Kernel
 from harness.run import GuestOptions
 
@@ -108,6 +108,7 @@ def test_drives_need_a_kernel_that_knows_them(machine: Machine, tmp_path: Path) 
     assert names(tmp_path, HOST, devices=DRIVES) == [HOST]
     for choose in (
         lambda: names(tmp_path, "debian:6.1", devices=DRIVES),
+        lambda: names(tmp_path, "debian:6.1", devices=ROTATIONAL),
         lambda: guest_kernel("debian:6.1", 1 << 30, DRIVES),
     ):
         with pytest.raises(UserError, match="no module virtio_blk, which virtio drives need: give a kernel"):

@@ -32,6 +32,8 @@ WORK = Path(GUEST_WORK, "iodiff")
 _OUTPUT_BYTES = 1 << 16
 
 Answer = dict[str, Any]
+Ask = Callable[[Any], None]
+"""Has the host do something, and waits until it is done."""
 
 
 def main(word: str) -> None:
@@ -43,9 +45,14 @@ def main(word: str) -> None:
 
         # The boot script began it: modprobe waits for a module that is being loaded.
         try_to_load(MODULES)
+
+        def ask(what: Any) -> None:
+            say({"asks": what})
+            line.readline()
+
         say({"hello": _greeting()})
         for request in _requests(line):
-            say(_answer(request, workspace))
+            say(_answer(request, workspace, ask))
 
 
 def _port() -> Path:
@@ -67,10 +74,10 @@ def _greeting() -> Answer:
     return {"release": system.release, "version": system.version, "uptime_s": uptime}
 
 
-def _answer(request: dict[str, Any], workspace: Workspace) -> Answer:
-    serve: Callable[[dict[str, Any], Workspace], Answer] = _SERVICES[request.pop("request")]
+def _answer(request: dict[str, Any], workspace: Workspace, ask: Ask) -> Answer:
+    serve: Callable[[dict[str, Any], Workspace, Ask], Answer] = _SERVICES[request.pop("request")]
     try:
-        return {"done": serve(request, workspace)}
+        return {"done": serve(request, workspace, ask)}
     except UserError as error:
         return {"failed": "environment", "reason": str(error)}
     except InfrastructureError as error:
@@ -80,7 +87,7 @@ def _answer(request: dict[str, Any], workspace: Workspace) -> Answer:
         return {"failed": "bug", "reason": f"{type(error).__name__}: {error}"}
 
 
-def _record(request: dict[str, Any], workspace: Workspace) -> Answer:
+def _record(request: dict[str, Any], workspace: Workspace, ask: Ask) -> Answer:
     case = find_case(request["case"])
     plan = RecordPlan(
         case=replace(case, deadline_s=case.deadline_s * request["slowness"]),
@@ -91,12 +98,13 @@ def _record(request: dict[str, Any], workspace: Workspace) -> Answer:
         config=Path(request["config"]) if request["config"] else None,
         tools=request["tools"],
         drives=request["drives"],
+        tell_disks=ask if request["rotational"] else None,
     )
     bundle = record_case(plan, workspace, capture_preparer(case.capture or request["capture"], workspace))
     return {"digest": bundle.manifest["digest"]}
 
 
-def _run(request: dict[str, Any], _workspace: Workspace) -> Answer:
+def _run(request: dict[str, Any], _workspace: Workspace, _ask: Ask) -> Answer:
     """Run any command of the guest's; for tests and probes."""
     done = subprocess.run(
         request["command"],

@@ -14,6 +14,7 @@ from harness.errors import UserError
 
 __all__ = [
     "DRIVES",
+    "ROTATIONAL",
     "SHELL_DRIVES",
     "Devices",
     "drive_files",
@@ -23,9 +24,10 @@ __all__ = [
     "serials",
 ]
 
-Devices = Literal["loop", "drives"]
-"""What btrfs stands on in a guest: loop devices in its memory, or virtio drives."""
+Devices = Literal["loop", "drives", "rotational"]
+"""What btrfs stands on in a guest: loop devices in its memory, drives on files, or rotational drives."""
 DRIVES: Devices = "drives"
+ROTATIONAL: Devices = "rotational"
 
 SHELL_DRIVES = (4 << 30,) * 4
 """The sizes of the drives of a guest that is not told what they are for, bytes."""

@@ -109,23 +109,34 @@ class Guest:
         """End it at once: what it made lives in its memory, and what it recorded is out already."""
         self._made.close()
 
-    def call(self, request: str, deadline_s: float, **arguments: Any) -> dict[str, Any]:
+    def call(
+        self, request: str, deadline_s: float, asked: Callable[[Any], None] | None = None, **arguments: Any
+    ) -> dict[str, Any]:
         """Have the guest do something, and return what came of it.
 
+        What it asks of its host meanwhile, `asked` does; the guest waits for that.
         Raises UserError or InfrastructureError as the guest's own code did, GuestLostError without an
         answer.
         """
-        try:
-            self._channel.send({"request": request, **arguments})
-        except InfrastructureError as error:
-            raise self._lost(str(error)) from None
-        answer = self._receive(Deadline(deadline_s), request)
+        deadline = Deadline(deadline_s)
+        self._send({"request": request, **arguments})
+        answer = self._receive(deadline, request)
+        while asked and "asks" in answer:
+            asked(answer["asks"])
+            self._send({"request": "go on"})
+            answer = self._receive(deadline, request)
         if answer.get("failed") == "environment":
             raise UserError(f"in the guest {self.plan.kernel.name}: {answer['reason']}")
         if "failed" in answer:
             raise InfrastructureError(f"in the guest: {answer['reason']}")
         done: dict[str, Any] = answer["done"]
         return done
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._channel.send(message)
+        except InfrastructureError as error:
+            raise self._lost(str(error)) from None
 
     def _receive(self, deadline: Deadline, during: str) -> Message:
         try:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -20,9 +21,9 @@ from harness.guest.console import kernel_lines
 from harness.guest.machine import CONSOLE, PANIC_END, Guest, GuestLostError
 from harness.guest.start import GuestPlan
 from harness.record.host import tool_versions
-from harness.record.record import RecordPlan, device_facts
+from harness.record.record import RecordPlan, device_facts, device_kind
 from harness.record.unrecorded import kernel_named, unrecorded
-from loopdevs import Workspace
+from loopdevs import RotationalDrive, Workspace
 from loopdevs.deadline import Deadline
 
 __all__ = ["GuestSession", "SessionPlan"]
@@ -57,6 +58,8 @@ class GuestSession:
     """Held while `workspace`, which other sessions share, is used."""
     check: Callable[[], None]
     """Called several times a second while waiting; may raise to give up."""
+    disks: Sequence[RotationalDrive] = ()
+    """Those that the guest has as drives, if the cases may have them answer at once."""
     boots: list[float] = field(default_factory=list)
     """How long each boot took, s."""
     version: str = ""
@@ -157,21 +160,30 @@ class GuestSession:
     def _recorded(self, guest: Guest, plan: RecordPlan) -> Bundle:
         slowness = self.plan.guest.accelerator.slowness
         folder = self.plan.guest.exchange / plan.folder.name
-        done = guest.call(
-            "record",
-            (plan.case.deadline_s + self.plan.setting_up_s) * slowness,
-            case=plan.case.id,
-            seed=plan.seed,
-            run_id=plan.run_id,
-            folder=str(folder),
-            capture=self.plan.capture,
-            slowness=slowness,
-            # A guest has the host's files, so the host's tools.
-            tools=_tools(),
-            drives=self.plan.guest.serials,
-            kernel=self.plan.guest.kernel.name,
-            config=str(self.plan.guest.kernel.config or ""),
-        )
+        with ExitStack() as at_once:
+
+            def tell_disks(timed: bool) -> None:
+                at_once.close()
+                for disk in () if timed else self.disks:
+                    at_once.enter_context(disk.at_once())
+
+            done = guest.call(
+                "record",
+                (plan.case.deadline_s + self.plan.setting_up_s) * slowness,
+                tell_disks,
+                case=plan.case.id,
+                seed=plan.seed,
+                run_id=plan.run_id,
+                folder=str(folder),
+                capture=self.plan.capture,
+                slowness=slowness,
+                # A guest has the host's files, so the host's tools.
+                tools=_tools(),
+                drives=self.plan.guest.serials,
+                rotational=bool(self.disks),
+                kernel=self.plan.guest.kernel.name,
+                config=str(self.plan.guest.kernel.config or ""),
+            )
         bundle = Bundle.open(folder)
         if bundle.manifest["digest"] != done["digest"]:
             raise InfrastructureError(f"{folder.name}: the bundle is not the one that the guest wrote")
@@ -199,7 +211,7 @@ class GuestSession:
                     "virtual": True,
                 },
                 "tools": _tools(),
-                "devices": device_facts(plan.case, "drive" if self.plan.guest.serials else "loop"),
+                "devices": device_facts(plan.case, device_kind(self.plan.guest.serials, self.disks)),
                 "guest": self.facts(),
                 "started": started.isoformat(timespec="seconds"),
                 "wall_s": round(wall_s, 3),

@@ -34,6 +34,20 @@ def test_a_guest_greets_and_answers(tmp_path: Path) -> None:
         assert guest.call("run", 10, command=["true"]) == {"heard": {"request": "run", "command": ["true"]}}
 
 
+def test_what_it_asks_is_done_before_it_goes_on(tmp_path: Path) -> None:
+    done: list[object] = []
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        heard.append((request["request"], len(done)))
+        return {"asks": len(done)} if len(done) < 2 else {"done": {"asked": len(done)}}
+
+    heard: list[tuple[str, int]] = []
+    with boot(tmp_path, FakeGuest(reply)) as guest:
+        assert guest.call("record", 10, done.append) == {"asked": 2}
+    assert done == [0, 1]
+    assert heard == [("record", 0), ("go on", 1), ("go on", 2)]
+
+
 def test_its_process_is_gone_when_it_is_closed(tmp_path: Path) -> None:
     with boot(tmp_path, FakeGuest()) as guest:
         assert guest.alive

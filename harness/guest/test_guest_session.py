@@ -21,11 +21,13 @@ from harness.guest.testing import FakeGuest, guest_plan
 from harness.judge.verdict import judge_bundle
 from harness.record.record import RecordPlan
 from harness.verdicts import Verdict
-from loopdevs import BtrfsLayout, Workspace
+from loopdevs import BtrfsLayout, RotationalLayout, Workspace, shrunk
+from loopdevs.rotational.names import HURRIED
 
 CASE = Case("test/first", "a case", frozenset(), BtrfsLayout(), lambda _experiment: None)
 
 Session = Callable[..., GuestSession]
+SIZE = 64 << 20
 
 
 @pytest.fixture
@@ -72,6 +74,28 @@ def test_a_bundle_comes_out_with_the_console_of_its_time(session: Session, tmp_p
             assert bundle.manifest["guest"]["accelerator"] == "kvm"
     assert fake.started == 1
     assert list((tmp_path / "exchange").iterdir()) == []
+
+
+def test_its_disks_take_no_time_while_the_case_wants_it(session: Session, tmp_path: Path) -> None:
+    answers = iter([False, True, False])
+    seen: list[bool] = []
+
+    def reply(request: dict[str, Any]) -> dict[str, Any]:
+        seen.append(hurried.exists())
+        if request["request"] == "record":
+            requests.append(request)
+        asks = next(answers, None)
+        return record(requests[0]) if asks is None else {"asks": asks}
+
+    requests: list[dict[str, Any]] = []
+    layout = RotationalLayout(SIZE, shrunk(SIZE))
+    with session(FakeGuest(reply)) as guests, guests.workspace.rotational_drive(layout) as disk:
+        hurried = disk.socket.parent / HURRIED
+        guests.disks = [disk]
+        guests.record(plan(tmp_path))
+        assert not hurried.exists(), "the next case begins in the disk's time"
+    assert seen == [False, True, False, True]
+    assert requests[0]["rotational"]
 
 
 def test_a_bundle_that_is_not_what_the_guest_wrote_is_refused(session: Session, tmp_path: Path) -> None:

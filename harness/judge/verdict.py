@@ -95,12 +95,15 @@ def _judge(bundle: Bundle) -> str:
     return f"./iodiff judge {shlex.quote(str(bundle.path))}"
 
 
+_GUEST_DEVICES = {"drive": "--guest-devices drives ", "rotational": "--guest-devices rotational "}
+
+
 def _repeat(manifest: Mapping[str, Any]) -> str:
     source = manifest["kernel"]["source"]
     kernel = "" if source == "host" else f"--kernel {shlex.quote(source)} "
     # Bundles from before there were drives do not say.
-    drives = "--guest-devices drives " if manifest["devices"].get("kind") == "drive" else ""
-    return f"./iodiff run {kernel}{drives}--seed {manifest['seed']} {manifest['case']['id']}"
+    devices = _GUEST_DEVICES.get(manifest["devices"].get("kind"), "")
+    return f"./iodiff run {kernel}{devices}--seed {manifest['seed']} {manifest['case']['id']}"
 
 
 def _reasons(bundle: Bundle) -> Iterator[str]:

@@ -39,6 +39,7 @@ class LiveExperiment:
         seed: int,
         name: str,
         deadline_s: float,
+        tell_disks: Callable[[bool], None] | None = None,
     ) -> None:
         self.mount = filesystem.mountpoint
         self.filesystem = filesystem
@@ -55,6 +56,7 @@ class LiveExperiment:
         """Steps so far that verified data."""
         self._begin_ns = time.monotonic_ns()
         self._deadline_s = deadline_s
+        self._tell_disks = tell_disks
 
     def fio(self, job: FioJob) -> FioResult:
         """See `Experiment.fio`."""
@@ -133,6 +135,20 @@ class LiveExperiment:
                 disk.load(image)
                 devices.append(disk.device)
             yield devices
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Have the rotational disks that the file system stands on take no time inside.
+
+        InfrastructureError where there are none.
+        """
+        if self._tell_disks is None:
+            raise InfrastructureError("only for rotational disks: run with --guest-devices rotational")
+        self._tell_disks(False)
+        try:
+            yield
+        finally:
+            self._tell_disks(True)
 
     def _explain_failed_sync(self) -> str | None:
         return explanation(self._log.lines(), lines_since_boot(), self.mount)

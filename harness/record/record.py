@@ -36,6 +36,7 @@ __all__ = [
     "capture_facts",
     "case_facts",
     "device_facts",
+    "device_kind",
     "record_case",
 ]
 
@@ -63,6 +64,8 @@ class RecordPlan:
     """Versions of the tools; empty to ask them, which in an emulated guest takes two seconds."""
     drives: Sequence[str] = ()
     """Serial numbers of virtio drives to use; none for loop devices. All of them are made blank."""
+    tell_disks: Callable[[bool], None] | None = None
+    """If the drives are rotational disks: has them take their time, or not."""
 
 
 @dataclass
@@ -117,9 +120,7 @@ def _record(
             prepare_capture() as start_capture,
             workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem,
         ):
-            experiment = _experiment(
-                case, plan.seed, writer, log, workspace, filesystem, start_capture, evidence
-            )
+            experiment = _experiment(plan, writer, log, workspace, filesystem, start_capture, evidence)
     finally:
         lines = log.close()
         evidence.overrun = log.overrun
@@ -132,13 +133,12 @@ def _record(
     if recording is not None:
         recording.save(writer)
     facts = _facts(plan, evidence)
-    facts["devices"] = device_facts(case, "drive" if plan.drives else "loop", filesystem)
+    facts["devices"] = device_facts(case, device_kind(plan.drives, plan.tell_disks), filesystem)
     return writer.finish(facts)
 
 
 def _experiment(
-    case: Case,
-    seed: int,
+    plan: RecordPlan,
     writer: BundleWriter,
     log: KernelLog,
     workspace: Workspace,
@@ -146,10 +146,19 @@ def _experiment(
     start_capture: CaptureFactory,
     evidence: _Evidence,
 ) -> LiveExperiment:
+    case = plan.case
     capture = start_capture(filesystem.fsid, workspace.path("events.raw"))
     try:
         experiment = LiveExperiment(
-            workspace, filesystem, capture, writer, log, seed, case.id, case.deadline_s
+            workspace,
+            filesystem,
+            capture,
+            writer,
+            log,
+            plan.seed,
+            case.id,
+            case.deadline_s,
+            plan.tell_disks,
         )
         evidence.counters["before"] = device_counters(filesystem.devices)
         with _space_kept(case, workspace):
@@ -266,6 +275,11 @@ def capture_facts(recording: Recording | None) -> dict[str, Any]:
         "lost_reasons": recording.lost,
         **recording.facts,
     }
+
+
+def device_kind(drives: object, disks: object) -> str:
+    """Return what a bundle calls its devices, given whether there are drives, and rotational disks."""
+    return "rotational" if disks else "drive" if drives else "loop"
 
 
 def device_facts(case: Case, kind: str, filesystem: BtrfsFilesystem | None = None) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from harness.capture.program import compile_all
+from harness.disks import small_disk
 from harness.doctor.machine import available_bytes
 from harness.errors import UserError
 from harness.guest.accelerator import accelerator
-from harness.guest.drives import DRIVES, drives_for
+from harness.guest.drives import DRIVES, ROTATIONAL, drives_for
 from harness.guest.machine import Guest
 from harness.guest.python_image import python_image
 from harness.guest.session import GuestSession, SessionPlan
@@ -24,7 +25,7 @@ from harness.record.interruption import interruptible
 from harness.run.plan import RunPlan
 from harness.run.row import Row
 from harness.verdicts import CaseVerdict, Verdict
-from loopdevs import Workspace
+from loopdevs import RotationalDrive, Workspace
 
 __all__ = ["parallel_guests", "run_guests"]
 
@@ -123,6 +124,7 @@ class _Lanes:
         with self._lock:
             exchange = self._workspace.path(f"exchange-{row.kernel.label}")
             exchange.mkdir(mode=0o700)
+            disks = self._disks()
         options = self._plan.guests
         drives = drives_for(self._plan.cases) if options.devices == DRIVES else ()
         guest = GuestPlan(
@@ -134,9 +136,10 @@ class _Lanes:
             options.keep,
             drives,
             self._python,
+            tuple(disk.socket for disk in disks),
         )
         plan = SessionPlan(guest, self._plan.capture, options.boot_deadline_s)
-        with GuestSession(plan, self._workspace, self._lock, self._check) as session:
+        with GuestSession(plan, self._workspace, self._lock, self._check, disks) as session:
 
             def judged(verdict: CaseVerdict) -> bool:
                 row.facts = {"version": session.version, "guest": session.facts()}
@@ -148,6 +151,12 @@ class _Lanes:
             row.run(session.record, nullcontext, judged)
             if session.failed and options.keep:
                 self._keep(row, session.guest_as_it_is())
+
+    def _disks(self) -> list[RotationalDrive]:
+        if self._plan.guests.devices != ROTATIONAL:
+            return []
+        sizes = drives_for(self._plan.cases)
+        return [self._workspace.rotational_drive(small_disk(size)) for size in sizes]
 
     def _keep(self, row: Row, guest: Guest) -> None:
         row.observer.kept(row.kernel, guest.ways_in())

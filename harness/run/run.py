@@ -15,7 +15,6 @@ from typing import Any
 from harness.bundle import Bundle
 from harness.capture.choice import capture_preparer
 from harness.errors import UserError
-from harness.guest.drives import DRIVES
 from harness.kernels import HOST
 from harness.record.host import kernel_facts, machine_facts
 from harness.record.interruption import interruptible, interruptions_held
@@ -40,7 +39,7 @@ def run_cases(plan: RunPlan, observer: Observer) -> list[Row]:
     devices and guests are gone then, finished cases are kept.
     """
     with run_folder(plan.out), interruptions_held():
-        here = plan.guests.devices == DRIVES or any(k.name == HOST for k in plan.kernels)
+        here = plan.guests.devices != "loop" or any(k.name == HOST for k in plan.kernels)
         minimum = MINIMUM_WORK_BYTES if here else 0
         try:
             with Workspace.create(plan.work, minimum_bytes=minimum) as workspace:

@@ -91,16 +91,17 @@ EXTENT_TREE = Claim(
     source=f"{LETTER}, line 16",
     takes="The file system of the letter: 7 disks of 2011, and how old its extent tree was.",
     method="A synthetic tree is sized so that the traditional walk takes as long as published; then it is "
-    "read ahead. Each constant that the letter does not give is varied by itself. Besides, a small tree is "
-    "read from rotational loop devices by both, in turns (`./iodiff run -g claims readahead/rotational`).",
-    real="On devices: a tree that the kernel wrote, and the reads of its blocks. The engine is the model's, "
-    "which is held against 5.10's own, pick by pick (suite readahead).",
+    "read ahead. Each constant that the letter does not give is varied by itself. Besides, small "
+    "trees are read by both, in turns, from rotational disks in real time: by the model's engine, and by the "
+    "last kernel's that had one (cases readahead/rotational and readahead/guest-rotational).",
+    real="In real time: trees that kernels wrote, and reads of their blocks; in the guest, walk and engine are "
+    "those of Linux 5.10 itself.",
     simulated="Figures marked so: a synthetic tree, the engine compiled, disks in virtual time "
-    "(docs/disks.md). On devices, how long the disks take.",
+    "(docs/disks.md). In real time: how long the disks take; the guest's processor.",
     constants=(("published ratio", f"351 / 41 = {PUBLISHED_RATIO:.2f}"), *CONSTANTS),
     rule=f"Constants as fixed: reproduced if the ratio is {PUBLISHED_RATIO:.2f} or more, partly if above 1. "
     "With one constant changed: reproduced if the median is 2 or more and none is 1 or less, partly if the "
-    f"median exceeds 1. On devices: reproduced if the interval lies at {PUBLISHED_RATIO:.2f} or above, "
+    f"median exceeds 1. In real time: reproduced if the interval lies at {PUBLISHED_RATIO:.2f} or above, "
     "partly if above 1. Partly where these differ.",
     measure=_extent_tree,
     deviations=(

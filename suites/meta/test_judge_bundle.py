@@ -93,5 +93,9 @@ def test_the_command_to_repeat_names_the_kernel(tmp_path: Path) -> None:
 
 
 def test_the_command_to_repeat_asks_for_the_same_devices(tmp_path: Path) -> None:
-    repeat = judge_bundle(write_bundle(tmp_path / "drives", devices={"kind": "drive"})).repeat
-    assert repeat == "./iodiff run --guest-devices drives --seed 3 extent_state/simulated"
+    def repeat(kind: str) -> str:
+        return judge_bundle(write_bundle(tmp_path / kind, devices={"kind": kind})).repeat
+
+    assert repeat("loop") == "./iodiff run --seed 3 extent_state/simulated"
+    assert repeat("drive") == "./iodiff run --guest-devices drives --seed 3 extent_state/simulated"
+    assert repeat("rotational") == "./iodiff run --guest-devices rotational --seed 3 extent_state/simulated"

@@ -9,11 +9,12 @@ trees, so that judging (`harness/judge/metadata_reads.py`) needs no device.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.capture.choice import READS
 from harness.cases import Case, Experiment, anywhere
+from harness.disks import small_disk
 from harness.fileops import DataMismatchError
 from harness.kernels import HOST, Kernel
 from harness.metadata import FileSystem, MetadataError
@@ -21,8 +22,7 @@ from harness.readahead.excerpt import Device, Excerpt
 from harness.readahead.methods import Method, ReadAhead, Walk, compare
 from harness.readahead.reads import Run
 from harness.record.experiment import LiveExperiment
-from loopdevs import BtrfsLayout, RotationalLayout, fuse_skip_reasons, shrunk
-from reference.disks import SATA_7200_2011
+from loopdevs import BtrfsLayout, RotationalLayout, fuse_skip_reasons
 from reference.ondisk import TreeId
 from reference.readahead import MAX_KEY, MIN_KEY, Behaviour, Key
 from suites.readahead.guest_trees import Shape, make_trees
@@ -89,15 +89,6 @@ def _some_keys(experiment: LiveExperiment) -> tuple[Key, Key]:
     """Return a range in which about half of the attributes of each tree's one file are."""
     first, last = sorted(experiment.rng.sample(range(1 << 32), 2))
     return Key(257, 24, first), Key(257, 24, last)
-
-
-def _disk(size_bytes: int) -> RotationalLayout:
-    """Return a disk over which the arm takes as long as over one of 2 TB.
-
-    Its memory is smaller, too: trees here are a thousandth of those whose reading takes minutes.
-    """
-    constants = shrunk(size_bytes, replace(SATA_7200_2011, read_ahead=64 << 10))
-    return RotationalLayout(size_bytes, constants)
 
 
 def _no_disks(kernel: Kernel) -> Sequence[str]:
@@ -186,7 +177,7 @@ CASES: tuple[Case, ...] = (
         "walk and both engines read a mirrored tree from four rotational disks, five times in turns",
         "raid1",
         4,
-        _Reading(_shape(6, 4, width=2), repetitions=5, disks=_disk),
+        _Reading(_shape(6, 4, width=2), repetitions=5, disks=small_disk),
         ("claims",),
         900.0,
     ),

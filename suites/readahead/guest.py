@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +98,20 @@ def guest_case(
     failure: Failure = _sound,
     cpus: int = 1,
     groups: Sequence[str] = ("auto",),
+    rotational: bool = False,
+    deadline_s: float = 60.0,
 ) -> Case:
-    """Return a case: the trees are made, damaged, mounted again, and then `read` reads ahead in them."""
+    """Return a case: the trees are made, damaged, mounted again, and then `read` reads ahead in them.
+
+    With `rotational`, it is for rotational disks, which take no time while the trees are made.
+    """
 
     def run(experiment: Experiment) -> None:
         assert isinstance(experiment, LiveExperiment)
         filesystem = experiment.filesystem
-        trees = make_trees(experiment, shape)
-        experiment.step("umount", filesystem.umount)
+        with experiment.at_once() if rotational else nullcontext():
+            trees = make_trees(experiment, shape)
+            experiment.step("umount", filesystem.umount)
         missing = experiment.step("damage", lambda: damage(experiment, trees))
         options = ["ro", "degraded"] if missing else ["ro"]
         experiment.step("mount", lambda: filesystem.mount(options, without=missing))
@@ -129,7 +136,7 @@ def guest_case(
         frozenset(groups),
         layout,
         run,
-        deadline_s=60.0,
+        deadline_s=deadline_s,
         capture=READAHEAD,
         why_not=why_no_readahead,
     )

@@ -9,6 +9,7 @@ from harness.cases import Case
 from suites.readahead.guest import Damage, Reader, guest_case, ranges, undamaged, whole
 from suites.readahead.guest_damage import bad_sums, cut_short, one_missing, other_generations
 from suites.readahead.guest_trees import MIB, Shape
+from suites.readahead.guest_turns import in_turns
 
 __all__ = ["CASES"]
 
@@ -209,5 +210,18 @@ SMALL: tuple[Case, ...] = (
 )
 """What `suites/data/readahead` is recorded from."""
 
-CASES = (*MAIN, *SMALL)
+ROTATIONAL = guest_case(
+    "guest-rotational",
+    "walk and readahead of a mirrored tree on four rotational disks, five times in turns",
+    "raid1",
+    4,
+    Shape(nodesize=16384, zones=8, zone_bytes=4 * MIB, width=2, kept=0.2),
+    in_turns,
+    groups=("claims",),
+    rotational=True,
+    deadline_s=120.0,
+)
+"""What is measured (`suites/claims/readahead_recorded.py`)."""
+
+CASES = (*MAIN, *SMALL, ROTATIONAL)
 """Every case."""
