@@ -32,7 +32,7 @@ class Claim:
     """Verbatim, as short as it can be; line breaks are spaces."""
     author: str
     date: str
-    """ISO 8601."""
+    """ISO 8601, as precise as the source: a day or a year."""
     source: str
     """Where it stands: the message, and the line of the thread's text."""
     takes: str

@@ -22,7 +22,7 @@ from suites.claims.virtual_disks import (
 
 __all__ = ["BOTH_TREES", "EXTENT_TREE", "LETTER", "TOGETHER"]
 
-LETTER = '"[PATCH v5 0/7] btrfs: generic readeahead interface", linux-btrfs, June 2011'
+LETTER = '"[PATCH v5 0/7] btrfs: generic readeahead interface", linux-btrfs, 2011'
 PUBLISHED_RATIO = 351 / 41
 PUBLISHED_BOTH = 49 / 41
 SHARES = (0.1, 0.25, 0.5, 1.0)
@@ -87,15 +87,15 @@ EXTENT_TREE = Claim(
     quotation="enumerating the extent tree (traditional): 351s - enumerating the extent tree "
     "(readahead): 41s",
     author="Arne Jansen",
-    date="2011-06-10",
+    date="2011",
     source=f"{LETTER}, line 16",
     takes="The file system of the letter: 7 disks of 2011, and how old its extent tree was.",
     method="A synthetic tree is sized so that the traditional walk takes as long as published; then it is "
     "read ahead. Each constant that the letter does not give is varied by itself. Besides, small "
     "trees are read by both, in turns, from rotational disks in real time: by the model's engine, and by the "
     "last kernel's that had one (cases readahead/rotational and readahead/guest-rotational).",
-    real="In real time: trees that kernels wrote, and reads of their blocks; in the guest, walk and engine are "
-    "those of Linux 5.10 itself.",
+    real="In real time: trees that kernels wrote, and reads of their blocks; in the guest, walk and engine "
+    "are those of Linux 5.10 itself.",
     simulated="Figures marked so: a synthetic tree, the engine compiled, disks in virtual time "
     "(docs/disks.md). In real time: how long the disks take; the guest's processor.",
     constants=(("published ratio", f"351 / 41 = {PUBLISHED_RATIO:.2f}"), *CONSTANTS),
@@ -150,7 +150,7 @@ BOTH_TREES = Claim(
     id="readahead/extent-and-csum-tree",
     quotation="enumerating extents+csum tree (readahead): 49s",
     author="Arne Jansen",
-    date="2011-06-10",
+    date="2011",
     source=f"{LETTER}, line 18",
     takes="The sizes of both trees, which the letter does not give.",
     method="Both trees are read ahead at once, the second as large as several shares of the first.",
@@ -191,8 +191,8 @@ TOGETHER = Claim(
     id="readahead/together",
     quotation="2 parallel readaheads will normally finish faster than the 2 started one after another",
     author="Arne Jansen",
-    date="2011-06-10",
-    source="fs/btrfs/reada.c, comment at its beginning",
+    date="2011",
+    source="fs/btrfs/reada.c of 2011, line 1005",
     takes="Two trees on the same disks.",
     method="Two trees of the same size and the same chunks are read ahead, one after the other and both at "
     "once, with each constant changed by itself.",

@@ -73,9 +73,9 @@ def _table(
         f"In real time: {what}",
         ("method", "rounds", "median, s", "walk / method", "95 % interval, from", "to"),
         tuple(rows),
-        f"Recorded {bundle.manifest['started']} on Linux {release}: a tree that this kernel wrote, with nothing of "
-        "it in memory, on disks of which each serves one request at a time and takes as long as the disk of the "
-        "model.",
+        f"Recorded {bundle.manifest['started']} on Linux {release}: a tree that this kernel wrote, with "
+        "nothing of it in memory, on disks of which each serves one request at a time and takes as long as "
+        "the disk of the model.",
     )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_DISKS", "MIRROR_SIDES"]
 
-SOURCE = "fs/btrfs/reada.c, comment at its beginning"
+SOURCE = "fs/btrfs/reada.c of 2011"
 _POINTS = 160
 """Of a plot over time."""
 
@@ -125,8 +125,8 @@ ALL_DISKS = Claim(
     id="readahead/all-disks",
     quotation="all disks will by utilized in parallel",
     author="Arne Jansen",
-    date="2011-06-10",
-    source=SOURCE,
+    date="2011",
+    source=f"{SOURCE}, line 1000",
     takes="How long each disk works while a tree is read ahead.",
     method="A tree is read ahead and walked over; the time that each disk serves requests is divided by the "
     "whole time.",
@@ -188,8 +188,8 @@ MIRROR_SIDES = Claim(
     id="readahead/mirror-sides",
     quotation="no two disks read both sides of a mirror simultaneously",
     author="Arne Jansen",
-    date="2011-06-10",
-    source=SOURCE,
+    date="2011",
+    source=f"{SOURCE}, line 1001",
     takes="When each disk reads where.",
     method="For each read it is looked whether another disk was reading in the same block group meanwhile.",
     real="Nothing.",
