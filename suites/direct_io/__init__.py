@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Direct reads: what shows the defects of the patch of 2010, and what faults in the models come to light."""
