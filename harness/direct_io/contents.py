@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What extents hold, kept in a bundle (`reference.direct_io.mainline.Contents`)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+
+from reference.direct_io.source import Compression, ExtentType, FileExtent
+
+__all__ = ["Compressed", "StoredContents", "compressed_key"]
+
+Compressed = int | bytes
+"""What a compressed extent is known by: its logical address, or the data of an inline one."""
+
+
+def compressed_key(extent: FileExtent) -> Compressed:
+    """Return what a compressed extent is known by."""
+    return extent.inline_data if extent.type is ExtentType.INLINE else extent.disk_bytenr
+
+
+class StoredContents:
+    """Stretches of raw bytes by logical address, and what compressed extents were made of."""
+
+    def __init__(self, compressed: Mapping[Compressed, bytes]) -> None:
+        self.compressed = dict(compressed)
+        self.runs: dict[int, bytearray] = {}
+        """By logical address, ascending; no two touch each other."""
+        self._starts: list[int] = []
+
+    def add(self, logical: int, data: bytes | memoryview) -> None:
+        """Add what lies at `logical`, behind all that was added before."""
+        if self._starts and self._starts[-1] + len(self.runs[self._starts[-1]]) == logical:
+            self.runs[self._starts[-1]] += data
+            return
+        self._starts.append(logical)
+        self.runs[logical] = bytearray(data)
+
+    def raw(self, logical: int, length: int) -> memoryview:
+        """Return what is at a logical address (`Contents`); KeyError if that is not kept."""
+        place = bisect_right(self._starts, logical) - 1
+        if place < 0:
+            raise KeyError(logical)
+        start = self._starts[place]
+        found = memoryview(self.runs[start])[logical - start : logical - start + length]
+        if len(found) != length:
+            raise KeyError(logical)
+        return found
+
+    def inflated(self, extent: FileExtent) -> memoryview:
+        """Return all of an extent, inflated (`Contents`); KeyError if that is not kept."""
+        if extent.compression is Compression.NONE:
+            return memoryview(extent.inline_data)
+        return memoryview(self.compressed[compressed_key(extent)])

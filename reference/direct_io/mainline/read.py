@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The read itself (fs/btrfs/direct-io.c and file.c, fs/iomap/direct-io.c)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from reference.direct_io.mainline.behaviour import Behaviour
+from reference.direct_io.mainline.bios import Bio, BioKind, btrfs_submit_bbio
+from reference.direct_io.mainline.buffered import PageCache, page_data
+from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
+from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume
+from reference.direct_io.mainline.memory import IovIter
+from reference.direct_io.source import Request
+
+__all__ = ["DirectCall", "Outcome", "Reader"]
+
+
+class DirectCall(NamedTuple):
+    """A call of `iomap_dio_rw`."""
+
+    pos: int
+    """Where in the file, bytes."""
+    count: int
+    """Bytes that are left of the request."""
+
+
+@dataclass
+class Outcome:
+    """What a read comes to."""
+
+    returned: int = 0
+    """What the system call returns: bytes, or -errno."""
+    direct: list[DirectCall] = field(default_factory=list)
+    bios: list[Bio] = field(default_factory=list)
+    """In the order in which they are submitted."""
+    longest_buffered: int = 0
+    """Bytes of the longest bio that the page cache was filled by, before it was cut for devices."""
+    pages: list[int] = field(default_factory=list)
+    """Indices of the pages that get into the page cache, in that order."""
+    writes: list[tuple[int, memoryview | int]] = field(default_factory=list)
+    """What is written to memory, in order: an address, and bytes or how many zeros."""
+
+
+class Reader:
+    """An open file, read by one request after the other."""
+
+    def __init__(
+        self, file: File, volume: Volume, contents: Contents, behaviour: Behaviour = Behaviour.linux_6_18
+    ) -> None:
+        self.maps = ExtentMapTree(file)
+        self.cache = PageCache(file, self.maps)
+        self._file = file
+        self._volume = volume
+        self._contents = contents
+        self._behaviour = behaviour
+
+    def read(self, request: Request) -> Outcome:
+        """Read as the kernel does (`btrfs_file_read_iter`)."""
+        return _Read(self, request).btrfs_file_read_iter()
+
+    def bios(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Bio]:
+        """Yield what thread `tid` submits to read from a logical address on."""
+        return btrfs_submit_bbio(kind, logical, length, self._volume, tid, self._behaviour)
+
+    @property
+    def parts(self) -> tuple[File, Contents, Behaviour]:
+        """What it was made of, besides the volume."""
+        return self._file, self._contents, self._behaviour
+
+
+class _Read:
+    """One call: `struct kiocb` and `struct iov_iter`."""
+
+    def __init__(self, reader: Reader, request: Request) -> None:
+        self.reader = reader
+        self.file, self.contents, self.behaviour = reader.parts
+        self.tid = request.pid
+        self.ki_pos = request.offset
+        self.iter = IovIter(request.iov)
+        self.outcome = Outcome(writes=self.iter.writes)
+
+    def btrfs_file_read_iter(self) -> Outcome:
+        if self.iter.count:
+            done = self.btrfs_direct_read()
+            if self.iter.count and self.ki_pos < self.file.i_size:
+                done += self.filemap_read()
+            self.outcome.returned = done
+        return self.outcome
+
+    def btrfs_direct_read(self) -> int:
+        """Read directly until the end, or until something is met that has to be read buffered."""
+        if not self.check_direct_read():
+            return 0
+        read = previous = 0
+        while True:
+            done = self.iomap_dio_rw()
+            read += done
+            left = self.iter.count
+            if not done or not left or left == previous:
+                return read
+            previous = left
+
+    def check_direct_read(self) -> bool:
+        """Whether place, addresses and lengths are of whole blocks, and no two vectors have one base."""
+        if (self.ki_pos | self.iter.alignment()) % BLOCK:
+            return False
+        bases = [base for base, _ in self.iter.vectors]
+        return not self.behaviour.checks_bases or len(set(bases)) == len(bases)
+
+    def iomap_dio_rw(self) -> int:
+        """Go through the extent maps; return how much of the file was read."""
+        self.outcome.direct.append(DirectCall(self.ki_pos, self.iter.count))
+        i_size = self.file.i_size
+        pos = self.ki_pos
+        if pos >= i_size:
+            return 0
+        # Behind the file's end it goes on: that is a hole.
+        while self.iter.count and (part := self.iomap_dio_iter(pos)):
+            pos += part
+        if pos >= i_size:
+            self.iter.revert(pos - i_size)
+        done = min(pos, i_size) - self.ki_pos
+        self.ki_pos += done
+        return done
+
+    def iomap_dio_iter(self, pos: int) -> int:
+        """Read what one extent map has; 0 for one that is to be read buffered (ENOTBLK)."""
+        length = self.iter.count
+        if self.behaviour.max_read_bytes is not None:
+            length = min(length, self.behaviour.max_read_bytes)
+        found = self.reader.maps.btrfs_get_extent(pos, length)
+        if found.compressed or found.kind is MapKind.INLINE:
+            return 0
+        length = min(length, found.end - pos)
+        if found.kind is MapKind.REG:
+            self.iomap_dio_bio_iter(found, pos, length)
+        else:
+            self.iter.zero(length)
+        return length
+
+    def iomap_dio_bio_iter(self, found: ExtentMap, pos: int, length: int) -> None:
+        logical = found.block_start + pos - found.start
+        self.outcome.bios += self.reader.bios(BioKind.DIRECT, logical, length, self.tid)
+        self.iter.copy(self.contents.raw(logical, length))
+
+    def filemap_read(self) -> int:
+        """Read the rest through the page cache, up to the file's end."""
+        cache = self.reader.cache
+        end = min(self.ki_pos + self.iter.count, self.file.i_size)
+        cache.added = self.outcome.pages
+        for kind, logical, length in cache.fill(self.ki_pos, self.ki_pos + self.iter.count):
+            self.outcome.bios += self.reader.bios(kind, logical, length, self.tid)
+            self.outcome.longest_buffered = max(self.outcome.longest_buffered, length)
+        for data in page_data(self.file, self.contents, self.ki_pos, end):
+            if isinstance(data, int):
+                self.iter.zero(data)
+            else:
+                self.iter.copy(data)
+        return end - self.ki_pos

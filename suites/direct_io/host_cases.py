@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random direct reads of files of every kind of extent, on each profile.
+
+A case makes the files, unmounts, reads from the devices what lies where, mounts, and makes the reads. The
+bundle has what was read, what the kernel did for it and what lies where: judging needs no device.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.capture.choice import DIRECT_IO
+from harness.cases import Case, Experiment
+from harness.direct_io.capture import device_number
+from harness.direct_io.contents import Compressed, StoredContents, compressed_key
+from harness.direct_io.layout import FileId, read_contents, read_files
+from harness.direct_io.reads import make_reads
+from harness.direct_io.record import Layout
+from harness.fileops import DataMismatchError
+from harness.metadata import FileSystem, MetadataError
+from harness.record.experiment import LiveExperiment
+from loopdevs import BtrfsLayout
+from reference.direct_io.mainline import File, Volume
+from reference.direct_io.mainline.buffered import page_data
+from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
+from suites.direct_io.requests import random_reads
+
+__all__ = ["CASES"]
+
+MIB = 1 << 20
+BTRFS_IOC_INO_LOOKUP = 0xD0009412
+FIRST_FREE_OBJECTID = 256
+
+
+@dataclass(frozen=True)
+class _RandomReads:
+    """What a case does."""
+
+    files: int
+    reads: int
+
+    def __call__(self, experiment: Experiment) -> None:
+        """Run the case."""
+        assert isinstance(experiment, LiveExperiment)
+        made = experiment.step("make files", self._make_files, experiment)
+        ids = [_file_id(built.path) for built in made.all]
+        filesystem = experiment.filesystem
+        experiment.step("umount", filesystem.umount)
+        layout = _layout(filesystem.devices, ids, made)
+        experiment.step("mount", filesystem.mount)
+        capture = experiment.direct_io()
+        capture.begin(experiment.mount, filesystem.devices)
+        reads = random_reads(experiment.rng, layout.files, self.reads)
+        paths = [built.path for built in made.read]
+        done = experiment.step("read", lambda: make_reads(paths, reads, capture))
+        experiment.step("keep", capture.keep, done, layout)
+
+    def _make_files(self, experiment: LiveExperiment) -> _Made:
+        donors = make_donors(experiment)
+        subvolume = experiment.mount / "files"
+        experiment.btrfs("subvolume", "create", subvolume)
+        rng = experiment.rng
+        files = [
+            make_file(subvolume / f"{number}", rng, donors, nodatacow=number % 4 == 3)
+            for number in range(self.files)
+        ]
+        files.append(compressed_inline(experiment, subvolume / "inline", donors[0]))
+        snapshot = experiment.mount / "snapshot"
+        experiment.btrfs("subvolume", "snapshot", "-r", subvolume, snapshot)
+        shared = [Built(snapshot / built.path.name, built.image) for built in files[::3]]
+        experiment.sync()
+        return _Made([*files, *shared], donors)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What there is to read."""
+
+    read: Sequence[Built]
+    donors: Sequence[Built]
+
+    @property
+    def all(self) -> list[Built]:
+        """Those that are read, and those that only show what extents were made of."""
+        return [*self.read, *self.donors]
+
+    def __str__(self) -> str:
+        return f"{len(self.read)} files"
+
+
+def _file_id(path: Path) -> FileId:
+    # struct btrfs_ioctl_ino_lookup_args: treeid (0: of the file), objectid, and 4080 bytes for a name.
+    lookup = bytearray(struct.pack("<QQ", 0, FIRST_FREE_OBJECTID).ljust(4096, b"\0"))
+    with path.open("rb") as file:
+        fcntl.ioctl(file, BTRFS_IOC_INO_LOOKUP, lookup)
+    return FileId(struct.unpack_from("<Q", lookup)[0], path.stat().st_ino)
+
+
+def _layout(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> Layout:
+    """Read from the devices what lies where; DataMismatchError if the files do not hold what was written."""
+    try:
+        with FileSystem(devices) as filesystem:
+            found = read_files(filesystem, ids)
+            files = [found[one] for one in ids]
+            compressed = _compressed(files, made.all)
+            contents = read_contents(filesystem, files, compressed)
+            numbers = {
+                device_number(image.path.stat().st_rdev): devid
+                for devid, image in filesystem.devices.images.items()
+            }
+            volume = Volume(filesystem.chunks, frozenset(numbers.values()))
+    except MetadataError as error:
+        # The kernel has just written this, and nobody has touched it.
+        raise DataMismatchError(str(error)) from error
+    for file, built in zip(files, made.all, strict=True):
+        _check_file(file, built, contents)
+    count = len(made.read)
+    return Layout(files[:count], volume, contents, numbers, inodes=[one.inode for one in ids[:count]])
+
+
+def _compressed(files: Sequence[File], built: Sequence[Built]) -> dict[Compressed, bytes]:
+    """Return what compressed extents were made of: files that have the whole of one tell."""
+    found: dict[Compressed, bytes] = {}
+    for file, one in zip(files, built, strict=True):
+        for item in file.items:
+            if item.compression and not item.offset and item.end - item.file_offset == item.ram_bytes:
+                found[compressed_key(item)] = bytes(one.image[item.file_offset : item.end])
+    return found
+
+
+def _check_file(file: File, built: Built, contents: StoredContents) -> None:
+    parts = page_data(file, contents, 0, file.i_size)
+    data = b"".join(bytes(part) for part in parts)
+    if data != built.image:
+        raise DataMismatchError(f"{built.path.name}: what lies on the devices is not what was written")
+
+
+def _case(
+    profile: str, devices: int, *, metadata: str = "single", files: int = 16, reads: int = 3000
+) -> Case:
+    return Case(
+        f"direct_io/{profile}",
+        f"random direct reads of files of every kind of extent, {profile} on {devices} devices",
+        frozenset(("quick", "auto")),
+        BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, metadata=metadata),
+        _RandomReads(files, reads),
+        120.0,
+        DIRECT_IO,
+    )
+
+
+CASES: tuple[Case, ...] = (
+    _case("single", 1),
+    _case("dup", 1),
+    _case("raid0", 3),
+    _case("raid1", 2),
+    _case("raid1c3", 3),
+    _case("raid10", 4),
+    _case("raid5", 3),
+    _case("raid6", 6),
+)
+"""Every case."""

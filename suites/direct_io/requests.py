@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Random reads of files: near the ends of extents, of whole blocks and odd, with vectors of all kinds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from harness.direct_io.record import DirectRead
+from reference.direct_io.mainline import File
+from reference.direct_io.source import IoVec
+
+__all__ = ["random_read", "random_reads"]
+
+BLOCK = 4096
+KIB, MIB = 1 << 10, 1 << 20
+LENGTHS = (BLOCK, 2 * BLOCK, 16 * KIB, 60 * KIB, 64 * KIB, 68 * KIB, 128 * KIB, 256 * KIB)
+LONG = (MIB - BLOCK, MIB, MIB + BLOCK, 2 * MIB + BLOCK, 5 * MIB)
+MAX_VECTORS = 7
+
+
+def random_reads(rng: random.Random, files: Sequence[File], count: int) -> list[DirectRead]:
+    """Return `count` reads of files in a random order."""
+    numbers = (rng.randrange(len(files)) for _ in range(count))
+    return [random_read(rng, number, files[number]) for number in numbers]
+
+
+def random_read(rng: random.Random, number: int, file: File) -> DirectRead:
+    """Return a read of file `number`."""
+    odd = rng.random() < 0.15
+    offset = _offset(rng, file, odd)
+    vectors = _vectors(rng, _length(rng, odd))
+    return DirectRead(number, offset, vectors, cached=rng.random() < 0.1)
+
+
+def _offset(rng: random.Random, file: File, odd: bool) -> int:
+    edges = [edge for item in file.items for edge in (item.file_offset, item.end)]
+    near = rng.choice([*edges, file.i_size, 0])
+    anywhere = rng.randrange(file.i_size + 2 * BLOCK)
+    offset = max(0, rng.choice((near, near, anywhere)) + rng.randrange(-4, 4) * BLOCK)
+    return offset + rng.randrange(BLOCK) if odd and rng.random() < 0.5 else offset // BLOCK * BLOCK
+
+
+def _length(rng: random.Random, odd: bool) -> int:
+    length = rng.choice(LONG) if rng.random() < 0.04 else rng.choice(LENGTHS)
+    if odd and rng.random() < 0.5:
+        return rng.randrange(1, length)
+    return rng.randrange(1, length // BLOCK + 1) * BLOCK if rng.random() < 0.5 else length
+
+
+def _vectors(rng: random.Random, length: int) -> list[IoVec]:
+    """Spread `length` bytes over vectors that do not overlap, but may be empty or have one base."""
+    count = 1 if rng.random() < 0.5 else rng.randrange(2, MAX_VECTORS)
+    unit = 1 if rng.random() < 0.06 else BLOCK
+    cuts = sorted(rng.randrange(length + 1) // unit * unit for _ in range(count - 1))
+    lengths = [end - begin for begin, end in zip([0, *cuts], [*cuts, length], strict=True)]
+    vectors: list[IoVec] = []
+    base = rng.randrange(3) * BLOCK + (rng.choice((512, 64, 1)) if rng.random() < 0.05 else 0)
+    for part in lengths:
+        vectors.append(IoVec(base, part))
+        apart = not part or rng.random() < 0.7
+        base += -(-part // BLOCK) * BLOCK + (rng.randrange(1, 4) * BLOCK if apart else 0)
+    if count > 1 and rng.random() < 0.12:
+        _share_a_base(rng, vectors)
+    return vectors
+
+
+def _share_a_base(rng: random.Random, vectors: list[IoVec]) -> None:
+    """Give two vectors one base: what comes later is what stays."""
+    one, other = rng.sample(range(len(vectors)), 2)
+    vectors[one] = IoVec(vectors[other].iov_base, vectors[one].iov_len)
