@@ -3,6 +3,7 @@
  * Records what a read does: bios that are handed to the block layer, direct reads that begin, pages that get
  * into the page cache, extent maps that are taken out of the cache. Each record bears the number of the read,
  * which user space writes into `current_read`: everything is submitted before a synchronous read returns.
+ * What other programs do to the devices (they look for file systems there) is left out; kernel threads are not.
  *
  * Kernel structures are declared with the few members used, as in extent_io.bpf.c.
  */
@@ -69,6 +70,10 @@ struct extent_map {
 	u64 len;
 } KERNEL;
 
+struct task_struct {
+	void *mm;
+} KERNEL;
+
 struct btrfs_inode {
 	struct inode vfs_inode;
 } KERNEL;
@@ -101,13 +106,18 @@ struct {
 	__type(value, u32);
 } devices SEC(".maps");
 
+struct current_read {
+	u64 number;
+	u64 tgid;	/* of the program that reads */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
-} current_read SEC(".maps");
+	__type(value, struct current_read);
+} current_reads SEC(".maps");
 
 /* Recorded, lost because the buffer was full. */
 struct {
@@ -125,13 +135,20 @@ static __always_inline void count(u32 counter)
 		*value += 1;
 }
 
+static __always_inline int foreign(struct current_read *current)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return bpf_get_current_pid_tgid() >> 32 != current->tgid && BPF_CORE_READ(task, mm);
+}
+
 static __always_inline int record(u32 kind, u32 dev, u64 ino, u64 start, u64 length, u32 flags)
 {
 	u32 zero = 0;
-	u64 *number = bpf_map_lookup_elem(&current_read, &zero);
+	struct current_read *current = bpf_map_lookup_elem(&current_reads, &zero);
 	struct event *event;
 
-	if (!number || !bpf_map_lookup_elem(&devices, &dev))
+	if (!current || !bpf_map_lookup_elem(&devices, &dev) || foreign(current))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -140,7 +157,7 @@ static __always_inline int record(u32 kind, u32 dev, u64 ino, u64 start, u64 len
 	}
 	count(0);
 	event->time_ns = bpf_ktime_get_ns();
-	event->number = *number;
+	event->number = current->number;
 	event->ino = ino;
 	event->start = start;
 	event->length = length;

@@ -65,7 +65,8 @@ class DirectIoCapture:
             )
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
-            self._number = mmap.mmap(self._bpf.map_fd("current_read"), mmap.PAGESIZE, mmap.MAP_SHARED)
+            self._number = mmap.mmap(self._bpf.map_fd("current_reads"), mmap.PAGESIZE, mmap.MAP_SHARED)
+            self._number[8:16] = os.getpid().to_bytes(8, "little")
             made.callback(self._number.close)
             self._made = made.pop_all()
 

@@ -22,6 +22,8 @@ from reference.direct_io.source import Request
 __all__ = ["ReadDifference", "checks_of_direct_reads", "judge_reads"]
 
 SECTOR = 512
+OP_MASK = 0xFF
+"""REQ_OP_MASK: the operation in `bi_opf`; 0 is REQ_OP_READ."""
 BIO_MAX_BYTES = 256 * 4096
 """A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
 
@@ -51,6 +53,8 @@ class Seen:
     pages: list[int] = field(default_factory=list)
     removed: list[tuple[int, int]] = field(default_factory=list)
     """Extent maps that the shrinker took: start and length."""
+    writes: list[Bio] = field(default_factory=list)
+    """Data that was written."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ReadDifference:
         )
 
 
-CHECKS = ("return values", "memory", "direct calls", "bios", "cached pages")
+CHECKS = ("return values", "memory", "direct calls", "bios", "writes", "cached pages")
 
 
 def judge_reads(
@@ -117,16 +121,16 @@ def _seen(layout: Layout, events: Table) -> dict[int, Seen]:
     columns = (events[name].tolist() for name in ("number", "kind", "start", "length", "dev", "flags", "ino"))
     for number, kind, start, length, dev, flags, ino in zip(*columns, strict=True):
         one = found[number]
-        if kind == Kind.BIO:
-            if not flags & meta:
-                way = BioKind.BUFFERED if flags & ahead else BioKind.COMPRESSED
-                way = BioKind.DIRECT if flags & sync else way
-                one.bios.append(Bio(way, layout.devices[dev], start * SECTOR, length))
+        if kind == Kind.BIO and length and not flags & meta:
+            way = BioKind.BUFFERED if flags & ahead else BioKind.COMPRESSED
+            way = BioKind.DIRECT if flags & sync else way
+            bios = one.writes if flags & OP_MASK else one.bios
+            bios.append(Bio(way, layout.devices[dev], start * SECTOR, length))
         elif kind == Kind.DIRECT:
             one.direct.append(DirectCall(start, length))
         elif kind == Kind.MAP_REMOVED:
             one.removed.append((start, length))
-        elif ino in layout.inodes:
+        elif kind == Kind.PAGE and ino in layout.inodes:
             one.pages.append(start)
     return found
 
@@ -143,6 +147,7 @@ def _compare(read: DirectRead, seen: Seen, outcome: Outcome) -> Iterator[_Compar
     yield "direct calls", len(outcome.direct) or 1, _lists(outcome.direct, seen.direct)
     bios = None if _same_bios(outcome, seen.bios) else _lists(outcome.bios, seen.bios)
     yield "bios", len(outcome.bios) or 1, bios
+    yield "writes", 1, _lists([], seen.writes)
     yield "cached pages", len(outcome.pages) or 1, _lists(outcome.pages, seen.pages)
 
 

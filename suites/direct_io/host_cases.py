@@ -146,7 +146,9 @@ def _case(
         f"direct_io/{profile}",
         f"random direct reads of files of every kind of extent, {profile} on {devices} devices",
         frozenset(("quick", "auto")),
-        BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, metadata=metadata),
+        BtrfsLayout(
+            devices=devices, size_bytes=512 * MIB, data=profile, metadata=metadata, mount_options=("noatime",)
+        ),
         _RandomReads(files, reads),
         120.0,
         DIRECT_IO,

@@ -36,7 +36,9 @@ class PageCache:
         """Indices of pages in the order in which they were added, since this was last emptied."""
 
     def drop(self) -> None:
-        """Let go of all pages (POSIX_FADV_DONTNEED)."""
+        """Let go of all pages (POSIX_FADV_DONTNEED), and with each of the map that begins with it."""
+        for page in sorted(self._pages):
+            self._maps.release(page * BLOCK)
         self._pages.clear()
 
     def fill(self, start: int, end: int) -> Iterator[LogicalBio]:

@@ -80,6 +80,12 @@ class ExtentMapTree:
         found = self._maps[place]
         return found if start < found.end else None
 
+    def release(self, start: int) -> None:
+        """Take out the map that begins at `start`: that page is let go of (`try_release_extent_mapping`)."""
+        place = self._place(start)
+        if place >= 0 and self._maps[place].start == start:
+            del self._maps[place]
+
     def forget(self, start: int, length: int) -> None:
         """Take out what lies in the range: the shrinker has done so."""
         self._maps = [one for one in self._maps if one.end <= start or one.start >= start + length]
