@@ -25,7 +25,7 @@ from harness.metadata import FileSystem, MetadataError
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File, Volume
-from reference.direct_io.mainline.buffered import page_data
+from reference.direct_io.mainline.page_cache import page_data
 from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
 from suites.direct_io.requests import random_reads
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import Bio, BioKind, btrfs_submit_bbio
-from reference.direct_io.mainline.buffered import PageCache, page_data
+from reference.direct_io.mainline.page_cache import PageCache, page_data
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume
 from reference.direct_io.mainline.memory import IovIter
