@@ -36,7 +36,7 @@ def main() -> None:
         complaint = judge(case_of(number), behaviour)
         wrong += bool(complaint)
         if complaint and not args.as_posted:
-            smaller = shrink(case_of(number), behaviour)
+            smaller = shrink(case_of(number), lambda case: judge(case, behaviour))
             print(f"case {number}: {complaint}", smaller.case, smaller.complaint, sep="\n")
             sys.exit(1)
         done = number - args.seed + 1

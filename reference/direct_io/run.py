@@ -129,7 +129,7 @@ def _memory(case: Case, expected: Expected, done: Run) -> str:
                 continue
             held = page.data[offset : offset + SECTOR]
             if not _is_one_of(held, candidates):
-                return f"memory at {address:#x} holds {bytes(held[:8]).hex()}, not {_told(candidates)}"
+                return _difference(address, held, candidates)
             if candidates is not _NOTHING and not page.dirty and not page.compound:
                 return f"the page of {address:#x} was written to and is not dirty"
     return ""
@@ -172,5 +172,9 @@ def _is_one_of(held: bytearray, candidates: list[bytes]) -> bool:
     return False
 
 
-def _told(candidates: list[bytes]) -> str:
-    return " or ".join(data[:8].hex() for data in candidates)
+def _difference(address: int, held: bytearray, candidates: list[bytes]) -> str:
+    """Say where a sector begins to differ from the first thing that it may hold."""
+    wanted = candidates[0] + _BLANK[len(candidates[0]) :]
+    at = next(at for at in range(SECTOR) if held[at] != wanted[at])
+    found, due = held[at : at + 8].hex(), wanted[at : at + 8].hex()
+    return f"memory at {address + at:#x} holds {found}, not {due}"

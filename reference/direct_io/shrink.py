@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from reference.direct_io.rfc_2010 import Behaviour
-from reference.direct_io.run import judge
 from reference.direct_io.source import SINGLE, IoVec
 from reference.direct_io.synthetic import BLOCK, SECTOR, Case, ChunkSpec, DiskSpec, ExtentSpec
 
@@ -32,23 +30,21 @@ def kind_of(complaint: str) -> str:
     return " ".join(re.sub(r"-?\b[0-9a-fx]*\d[0-9a-fx]*\b", "N", complaint).split()[:4])
 
 
-def shrink(
-    case: Case, behaviour: Behaviour, same: Callable[[str], bool] | None = None, *, patience: int = 3000
-) -> Shown:
-    """Return the smallest case met that shows the `same`, by default the same kind of thing.
+def shrink(case: Case, judged: Callable[[Case], str], *, patience: int = 3000) -> Shown:
+    """Return the smallest case met that shows the same kind of thing as `case`.
 
-    No single change makes it smaller, unless `patience` judgements were not enough.
+    `judged` says what is wrong with a case, or nothing. No single change makes the result smaller, unless
+    `patience` judgements were not enough.
     """
-    best = Shown(case, judge(case, behaviour))
+    best = Shown(case, judged(case))
     kind = kind_of(best.complaint)
-    wanted = same or (lambda complaint: kind_of(complaint) == kind)
     progress = True
     while progress and patience > 0:
         progress = False
         for smaller in _smaller(best.case):
             patience -= 1
-            complaint = judge(smaller, behaviour)
-            if complaint and wanted(complaint):
+            complaint = judged(smaller)
+            if complaint and kind_of(complaint) == kind:
                 best, progress = Shown(smaller, complaint), True
                 break
             if patience <= 0:

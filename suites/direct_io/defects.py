@@ -46,7 +46,7 @@ def hunt(defect: Defect, cases: Iterable[Case]) -> Caught | None:
     behaviour = without.having(defect.name)
     for case in cases:
         if judge(case, behaviour) and not judge(case, without):
-            shown = shrink(case, behaviour)
+            shown = shrink(case, lambda smaller: judge(smaller, behaviour))
             if not judge(shown.case, without):
                 return Caught(defect, shown.case, shown.complaint)
     return None

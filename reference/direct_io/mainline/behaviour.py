@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What differs between kernels that read directly through iomap."""
+"""How versions of mainline's direct read differ. Each field says where that stands, and what is measured."""
 
 from __future__ import annotations
 
@@ -8,22 +8,50 @@ from typing import ClassVar
 
 __all__ = ["Behaviour"]
 
-MIB = 1 << 20
-
 
 @dataclass(frozen=True)
 class Behaviour:
-    """The rules of a kernel; each field is named after what the kernel does."""
+    """One kernel's way. The defaults are those of 6.18, measured there, or where it says so, read."""
 
-    name: str
-    max_read_bytes: int | None = MIB
-    """What one extent map can give to a read at most: BIO_MAX_VECS blocks (`btrfs_dio_iomap_begin`, 6.18)."""
-    checks_bases: bool = True
-    """Two vectors with one base make a read buffered (`check_direct_read`)."""
+    read_limit: int = 256
+    """Blocks that one mapping, and so one bio, has at most (`btrfs_dio_iomap_begin`). 256 since 6.0: "btrfs:
+    increase direct io read size limit to 256 sectors"; 1 from c329861da406 (3.7) to then (read)."""
+
+    reads_behind_eof: bool = True
+    """The request is mapped to its end, and holes behind the file's end are zeroed in memory (read:
+    `__iomap_dio_rw` with `iomap_iter`, since 5.15). Before, the loop of `iomap_apply` ended with the block in
+    which the file ends (read)."""
+
+    nowait_one_page: bool = True
+    """RWF_NOWAIT gives EAGAIN for more than a page, and where the page cache is needed (read:
+    `btrfs_dio_iomap_begin`). 5.10 reads what it can (read)."""
+
+    repairs_in_ring: bool = True
+    """A bad copy is followed by the next one, after the last by the first (read: `next_repair_mirror`,
+    fs/btrfs/bio.c). In 5.10 the copies are tried from the first on, without the bad one (read:
+    `btrfs_check_repairable`, fs/btrfs/extent_io.c)."""
+
+    repairs_all: bool = True
+    """All copies that were found bad are written anew (read: `btrfs_repair_done`). In 5.10 only the last of
+    them (read: `clean_io_failure`)."""
+
     mirrored_cut: bool = False
-    """Reads of mirrored chunks end with each 64 KiB too (`btrfs_get_io_geometry` up to 6.3)."""
+    """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere (read:
+    `btrfs_get_io_geometry` of 5.10)."""
 
+    linux_5_10: ClassVar[Behaviour]
+    """Debian's 5.10: iomap since 5.9, with the limits of the code before."""
+    linux_6_1: ClassVar[Behaviour]
     linux_6_18: ClassVar[Behaviour]
 
 
-Behaviour.linux_6_18 = Behaviour("linux_6_18")
+Behaviour.linux_6_18 = Behaviour()
+Behaviour.linux_6_1 = Behaviour()
+Behaviour.linux_5_10 = Behaviour(
+    read_limit=1,
+    reads_behind_eof=False,
+    nowait_one_page=False,
+    repairs_in_ring=False,
+    repairs_all=False,
+    mirrored_cut=True,
+)

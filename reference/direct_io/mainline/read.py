@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import Bio, BioKind, btrfs_submit_bbio
-from reference.direct_io.mainline.page_cache import PageCache, page_data
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume
 from reference.direct_io.mainline.memory import IovIter
+from reference.direct_io.mainline.page_cache import PageCache, page_data
 from reference.direct_io.source import Request
 
 __all__ = ["DirectCall", "Outcome", "Reader"]
@@ -23,7 +23,7 @@ class DirectCall(NamedTuple):
 
     pos: int
     """Where in the file, bytes."""
-    count: int
+    length: int
     """Bytes that are left of the request."""
 
 
@@ -108,7 +108,7 @@ class _Read:
         if (self.ki_pos | self.iter.alignment()) % BLOCK:
             return False
         bases = [base for base, _ in self.iter.vectors]
-        return not self.behaviour.checks_bases or len(set(bases)) == len(bases)
+        return len(set(bases)) == len(bases)
 
     def iomap_dio_rw(self) -> int:
         """Go through the extent maps; return how much of the file was read."""
@@ -117,8 +117,10 @@ class _Read:
         pos = self.ki_pos
         if pos >= i_size:
             return 0
-        # Behind the file's end it goes on: that is a hole.
-        while self.iter.count and (part := self.iomap_dio_iter(pos)):
+        while self.iter.count and (self.behaviour.reads_behind_eof or pos < i_size):
+            part = self.iomap_dio_iter(pos)
+            if not part:
+                break
             pos += part
         if pos >= i_size:
             self.iter.revert(pos - i_size)
@@ -128,9 +130,7 @@ class _Read:
 
     def iomap_dio_iter(self, pos: int) -> int:
         """Read what one extent map has; 0 for one that is to be read buffered (ENOTBLK)."""
-        length = self.iter.count
-        if self.behaviour.max_read_bytes is not None:
-            length = min(length, self.behaviour.max_read_bytes)
+        length = min(self.iter.count, self.behaviour.read_limit * BLOCK)
         found = self.reader.maps.btrfs_get_extent(pos, length)
         if found.compressed or found.kind is MapKind.INLINE:
             return 0
