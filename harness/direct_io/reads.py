@@ -66,7 +66,7 @@ def _make(
 def _one(fd: int, view: memoryview, read: DirectRead) -> DirectRead:
     vectors = [view[base : base + length] for base, length in read.iov]
     try:
-        returned = os.preadv(fd, vectors, read.offset)
+        returned = os.preadv(fd, vectors, read.offset, os.RWF_NOWAIT if read.nowait else 0)
     except OSError as error:
         returned = -(error.errno or 0)
     for vector in vectors:

@@ -25,6 +25,7 @@ VECTORS_FILE = "direct_io_vectors.npz"
 CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
 WORD = 8
+_COLUMNS = ("file", "offset", "cached", "nowait", "tid", "returned", "digest")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class DirectRead:
     iov: Sequence[IoVec]
     cached: bool = False
     """Whether pages that earlier reads had left were kept."""
+    nowait: bool = False
+    """Whether it was made with RWF_NOWAIT."""
     tid: int = 0
     """Thread that called."""
     returned: int = 0
@@ -69,8 +72,7 @@ class Layout:
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
     """Put reads and events into a bundle."""
-    names = ("file", "offset", "cached", "tid", "returned", "digest")
-    table = {name: np.array([getattr(read, name) for read in reads], np.int64) for name in names}
+    table = {name: np.array([getattr(read, name) for read in reads], np.int64) for name in _COLUMNS}
     table["vectors"] = np.array([len(read.iov) for read in reads], np.int64)
     writer.add_table(READS_FILE, table)
     vectors = [vector for read in reads for vector in read.iov]
@@ -91,10 +93,10 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
         vectors = bundle.table(VECTORS_FILE)
         all_vectors = list(map(IoVec, vectors["base"].tolist(), vectors["length"].tolist()))
         ends = list(accumulate(table["vectors"].tolist()))
-        columns = (table[n].tolist() for n in ("file", "offset", "cached", "tid", "returned", "digest"))
+        columns = (table[name].tolist() for name in _COLUMNS)
         reads = [
-            DirectRead(file, offset, all_vectors[begin:end], bool(cached), *rest)
-            for begin, end, (file, offset, cached, *rest) in zip(
+            DirectRead(file, offset, all_vectors[begin:end], bool(cached), bool(nowait), *rest)
+            for begin, end, (file, offset, cached, nowait, *rest) in zip(
                 [0, *ends], ends, zip(*columns, strict=True), strict=False
             )
         ]

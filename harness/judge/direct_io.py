@@ -107,7 +107,7 @@ def replayed(
         found = seen.get(number, Seen())
         if not read.cached:
             reader.cache.drop()
-        yield number, read, found, reader.read(_request(read))
+        yield number, read, found, reader.read(_request(read), nowait=read.nowait)
 
 
 def _request(read: DirectRead) -> Request:

@@ -149,9 +149,10 @@ def _share(built: Built, rng: random.Random, donors: Sequence[Donor]) -> None:
     end = len(built.image) // BLOCK
     target = rng.choice((end, end, end + rng.randrange(40), rng.randrange(end + 1)))
     _share_blocks(built, donor, begin, count, target)
-    if rng.random() < 0.3 and begin + count < available:
-        # What follows in the donor follows here too, as an item of its own.
-        _share_blocks(built, donor, begin + count, min(count, available - begin - count), target + count)
+    if rng.random() < 0.4 and begin + count < available:
+        # What follows in the donor follows here too, as an item of its own, or behind a gap.
+        behind = target + count + rng.choice((0, 0, 0, rng.randrange(1, 4)))
+        _share_blocks(built, donor, begin + count, min(count, available - begin - count), behind)
 
 
 def _share_blocks(built: Built, donor: Donor, begin: int, count: int, target: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.direct_io.record import DirectRead
 from reference.direct_io.mainline import File
@@ -20,20 +21,32 @@ MAX_VECTORS = 7
 
 
 def random_reads(rng: random.Random, files: Sequence[File], count: int) -> list[DirectRead]:
-    """Return `count` reads of files in a random order."""
-    numbers = (rng.randrange(len(files)) for _ in range(count))
-    return [random_read(rng, number, files[number]) for number in numbers]
+    """Return `count` reads of files in a random order, some in a row of one file whose pages are kept."""
+    reads: list[DirectRead] = []
+    while len(reads) < count:
+        number = rng.randrange(len(files))
+        reads.append(random_read(rng, number, files[number]))
+        while rng.random() < 0.2:
+            reads.append(replace(random_read(rng, number, files[number]), cached=True))
+    return reads[:count]
 
 
 def random_read(rng: random.Random, number: int, file: File) -> DirectRead:
     """Return a read of file `number`."""
+    if rng.random() < 0.08:
+        return _without_waiting(rng, number, file)
     odd = rng.random() < 0.15
-    offset = _offset(rng, file, odd)
-    vectors = _vectors(rng, _length(rng, odd))
-    return DirectRead(number, offset, vectors, cached=rng.random() < 0.1)
+    offset = _offset(rng, file, odd=odd)
+    return DirectRead(number, offset, _vectors(rng, _length(rng, odd=odd)))
 
 
-def _offset(rng: random.Random, file: File, odd: bool) -> int:
+def _without_waiting(rng: random.Random, number: int, file: File) -> DirectRead:
+    """Return a read with RWF_NOWAIT, of whole blocks: what a buffered one returns depends on timing."""
+    length = rng.choice((BLOCK, BLOCK, BLOCK, 2 * BLOCK, 64 * KIB))
+    return DirectRead(number, _offset(rng, file, odd=False), [IoVec(0, length)], nowait=True)
+
+
+def _offset(rng: random.Random, file: File, *, odd: bool) -> int:
     edges = [edge for item in file.items for edge in (item.file_offset, item.end)]
     near = rng.choice([*edges, file.i_size, 0])
     anywhere = rng.randrange(file.i_size + 2 * BLOCK)
@@ -41,8 +54,8 @@ def _offset(rng: random.Random, file: File, odd: bool) -> int:
     return offset + rng.randrange(BLOCK) if odd and rng.random() < 0.5 else offset // BLOCK * BLOCK
 
 
-def _length(rng: random.Random, odd: bool) -> int:
-    length = rng.choice(LONG) if rng.random() < 0.04 else rng.choice(LENGTHS)
+def _length(rng: random.Random, *, odd: bool) -> int:
+    length = rng.choice(LONG) if rng.random() < 0.06 else rng.choice(LENGTHS)
     if odd and rng.random() < 0.5:
         return rng.randrange(1, length)
     return rng.randrange(1, length // BLOCK + 1) * BLOCK if rng.random() < 0.5 else length
@@ -57,7 +70,8 @@ def _vectors(rng: random.Random, length: int) -> list[IoVec]:
     vectors: list[IoVec] = []
     base = rng.randrange(3) * BLOCK + (rng.choice((512, 64, 1)) if rng.random() < 0.05 else 0)
     for part in lengths:
-        vectors.append(IoVec(base, part))
+        # The address of an empty vector does not matter.
+        vectors.append(IoVec(base, part) if part else IoVec(base + rng.choice((0, 5)), 0))
         apart = not part or rng.random() < 0.7
         base += -(-part // BLOCK) * BLOCK + (rng.randrange(1, 4) * BLOCK if apart else 0)
     if count > 1 and rng.random() < 0.12:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from errno import EAGAIN
 from typing import NamedTuple
 
 from reference.direct_io.mainline.behaviour import Behaviour
@@ -57,9 +58,9 @@ class Reader:
         self._contents = contents
         self._behaviour = behaviour
 
-    def read(self, request: Request) -> Outcome:
-        """Read as the kernel does (`btrfs_file_read_iter`)."""
-        return _Read(self, request).btrfs_file_read_iter()
+    def read(self, request: Request, *, nowait: bool = False) -> Outcome:
+        """Read as the kernel does (`btrfs_file_read_iter`); with `nowait`, of whole blocks (RWF_NOWAIT)."""
+        return _Read(self, request, nowait=nowait).btrfs_file_read_iter()
 
     def bios(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Bio]:
         """Yield what thread `tid` submits to read from a logical address on."""
@@ -74,21 +75,28 @@ class Reader:
 class _Read:
     """One call: `struct kiocb` and `struct iov_iter`."""
 
-    def __init__(self, reader: Reader, request: Request) -> None:
+    def __init__(self, reader: Reader, request: Request, *, nowait: bool) -> None:
         self.reader = reader
         self.file, self.contents, self.behaviour = reader.parts
         self.tid = request.pid
+        self.nowait = nowait
         self.ki_pos = request.offset
         self.iter = IovIter(request.iov)
         self.outcome = Outcome(writes=self.iter.writes)
 
     def btrfs_file_read_iter(self) -> Outcome:
         if self.iter.count:
-            done = self.btrfs_direct_read()
-            if self.iter.count and self.ki_pos < self.file.i_size:
-                done += self.filemap_read()
-            self.outcome.returned = done
+            self.outcome.returned = self.read_all()
         return self.outcome
+
+    def read_all(self) -> int:
+        try:
+            done = self.btrfs_direct_read()
+        except OSError as error:
+            return -(error.errno or 0)
+        if self.iter.count and self.ki_pos < self.file.i_size:
+            done += self.filemap_read()
+        return done
 
     def btrfs_direct_read(self) -> int:
         """Read directly until the end, or until something is met that has to be read buffered."""
@@ -129,10 +137,18 @@ class _Read:
         return done
 
     def iomap_dio_iter(self, pos: int) -> int:
-        """Read what one extent map has; 0 for one that is to be read buffered (ENOTBLK)."""
-        length = min(self.iter.count, self.behaviour.read_limit * BLOCK)
+        """Read what one extent map has; 0 for one that is to be read buffered (ENOTBLK).
+
+        OSError with EAGAIN where the caller would have to wait.
+        """
+        length = self.iter.count
+        if self.nowait and self.behaviour.nowait_one_page and length > BLOCK:
+            raise BlockingIOError(EAGAIN, "more than a page")
+        length = min(length, self.behaviour.read_limit * BLOCK)
         found = self.reader.maps.btrfs_get_extent(pos, length)
         if found.compressed or found.kind is MapKind.INLINE:
+            if self.nowait and self.behaviour.nowait_one_page:
+                raise BlockingIOError(EAGAIN, "to be read through the page cache")
             return 0
         length = min(length, found.end - pos)
         if found.kind is MapKind.REG:
