@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from reference.direct_io.source import Compression, ExtentType, FileExtent
+from reference.readahead.source import Stripe
 
 __all__ = ["Compressed", "StoredContents", "compressed_key"]
 
@@ -26,6 +27,8 @@ class StoredContents:
         self.compressed = dict(compressed)
         self.runs: dict[int, bytearray] = {}
         """By logical address, ascending; no two touch each other."""
+        self.damaged: dict[Stripe, bytes] = {}
+        """Blocks of devices that hold something else now, and what."""
         self._starts: list[int] = []
 
     def add(self, logical: int, data: bytes | memoryview) -> None:
@@ -46,6 +49,17 @@ class StoredContents:
         if len(found) != length:
             raise KeyError(logical)
         return found
+
+    def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
+        """Return what a copy has, damaged or not (`Contents`)."""
+        hit = [s for s in self.damaged if s.devid == devid and 0 <= s.physical - physical < length]
+        if not hit:
+            return self.raw(logical, length)
+        data = bytearray(self.raw(logical, length))
+        for stripe in hit:
+            begin = stripe.physical - physical
+            data[begin : begin + len(self.damaged[stripe])] = self.damaged[stripe]
+        return memoryview(data)
 
     def inflated(self, extent: FileExtent) -> memoryview:
         """Return all of an extent, inflated (`Contents`); KeyError if that is not kept."""

@@ -39,7 +39,7 @@ def read_files(filesystem: FileSystem, wanted: Iterable[FileId]) -> dict[FileId,
     for tree, inode in wanted:
         by_tree[tree].add(inode)
     return {
-        FileId(tree, number): File(inode.item.size, tuple(inode.extents))
+        FileId(tree, number): File(inode.item.size, tuple(inode.extents), inode.item.nodatasum)
         for tree, numbers in by_tree.items()
         for number, inode in _inodes(filesystem, tree, numbers).items()
         if inode.item is not None

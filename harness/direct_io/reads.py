@@ -7,7 +7,7 @@ import ctypes
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,6 +16,7 @@ from pathlib import Path
 import crc32c
 
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.record import DirectRead
 
 __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
@@ -30,23 +31,35 @@ THREADS = 7
 
 
 def make_reads(
-    paths: Sequence[Path], reads: Sequence[DirectRead], capture: DirectIoCapture
+    paths: Sequence[Path],
+    reads: Sequence[DirectRead],
+    capture: DirectIoCapture,
+    backing: Mapping[int, Path],
 ) -> list[DirectRead]:
-    """Make all reads, of the files at `paths`; return them with what came of them."""
+    """Make all reads, of the files at `paths`; return them with what came of them.
+
+    `backing` are the files below the devices, by devid.
+    """
     done: list[DirectRead] = []
-    with _threads() as pools, _opened(paths) as files, mmap.mmap(-1, MEMORY_BYTES) as memory:
+    with (
+        _threads() as pools,
+        _opened(paths) as files,
+        DamagedDevices.opened(backing) as devices,
+        mmap.mmap(-1, MEMORY_BYTES) as memory,
+    ):
         # Pages that were never touched would make the kernel give up reading directly.
         memory[:] = bytes([POISON]) * MEMORY_BYTES
         for number, begin in enumerate(range(0, len(reads), BATCH)):
             batch = reads[begin : begin + BATCH]
             pool = pools[number % THREADS]
-            done += pool.submit(_make, files, memory, begin, batch, capture).result()
+            done += pool.submit(_make, files, devices, memory, begin, batch, capture).result()
             capture.drain()
     return done
 
 
 def _make(
     files: Sequence[int],
+    devices: DamagedDevices,
     memory: mmap.mmap,
     begin: int,
     batch: Sequence[DirectRead],
@@ -58,8 +71,10 @@ def _make(
         for number, read in enumerate(batch, begin):
             if not read.cached:
                 os.posix_fadvise(files[read.file], 0, 0, os.POSIX_FADV_DONTNEED)
-            capture.number(number)
-            made.append(replace(_one(files[read.file], view, read), tid=tid))
+            with devices.damaged(read.copies) as copies:
+                capture.number(number)
+                done = _one(files[read.file], view, read)
+            made.append(replace(done, tid=tid, copies=copies))
     return made
 
 

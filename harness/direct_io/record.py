@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
+from harness.direct_io.damage import CopyState
 from harness.direct_io.events import EVENTS_FILE
 from harness.errors import UserError
 from reference.direct_io.mainline import File, Volume
@@ -21,6 +23,7 @@ from reference.ondisk import BlockGroupFlag, Chunk, ChunkMap, ChunkStripe
 __all__ = ["READS_FILE", "DirectRead", "Layout", "load_layout", "load_reads", "save_layout", "save_reads"]
 
 READS_FILE = "direct_io_reads.npz"
+COPIES_FILE = "direct_io_copies.npz"
 VECTORS_FILE = "direct_io_vectors.npz"
 CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
@@ -47,6 +50,8 @@ class DirectRead:
     """What the call returned: bytes, or -errno."""
     digest: int = 0
     """CRC-32C of the memory, `memory_bytes` of it, which was `POISON` before."""
+    copies: Sequence[CopyState] = ()
+    """All copies of the blocks that were damaged before the read, until after it."""
 
     @property
     def memory_bytes(self) -> int:
@@ -68,6 +73,8 @@ class Layout:
     """The kernel's bits of `bi_opf`, by name."""
     inodes: Sequence[int] = ()
     """Number of each file's inode."""
+    corruption_errs: Mapping[int, int] = field(default_factory=dict)
+    """By devid, how much the device's count of bad checksums grew over all reads."""
 
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
@@ -83,6 +90,10 @@ def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table)
             "length": np.array([length for _, length in vectors], np.int64),
         },
     )
+    copies = [(number, *copy) for number, read in enumerate(reads) for copy in read.copies]
+    if copies:
+        columns = zip(("read", *CopyState._fields), zip(*copies, strict=True), strict=True)
+        writer.add_table(COPIES_FILE, {name: np.array(column, np.int64) for name, column in columns})
     writer.add_table(EVENTS_FILE, events)
 
 
@@ -100,9 +111,20 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
                 [0, *ends], ends, zip(*columns, strict=True), strict=False
             )
         ]
-        return reads, bundle.table(EVENTS_FILE)
+        return _with_copies(bundle, reads), bundle.table(EVENTS_FILE)
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, READS_FILE, error) from None
+
+
+def _with_copies(bundle: Bundle, reads: list[DirectRead]) -> list[DirectRead]:
+    if not bundle.has(COPIES_FILE):
+        return reads
+    table = bundle.table(COPIES_FILE)
+    copies: defaultdict[int, list[CopyState]] = defaultdict(list)
+    columns = (table[name].tolist() for name in ("read", *CopyState._fields))
+    for number, logical, devid, physical, damaged, before, after in zip(*columns, strict=True):
+        copies[number].append(CopyState(logical, devid, physical, bool(damaged), before, after))
+    return [replace(read, copies=copies.get(number, ())) for number, read in enumerate(reads)]
 
 
 def save_layout(writer: BundleWriter, layout: Layout) -> None:
@@ -120,7 +142,11 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
                 for key, data in contents.compressed.items()
             ],
             "files": [
-                {"i_size": file.i_size, "items": [_item_to_json(item) for item in file.items]}
+                {
+                    "i_size": file.i_size,
+                    "nodatasum": file.nodatasum,
+                    "items": [_item_to_json(item) for item in file.items],
+                }
                 for file in layout.files
             ],
             "inodes": list(layout.inodes),
@@ -128,6 +154,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "present": sorted(layout.volume.present),
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
+            "corruption_errs": {str(devid): count for devid, count in layout.corruption_errs.items()},
         },
     )
 
@@ -139,12 +166,16 @@ def load_layout(bundle: Bundle) -> Layout:
         words = bundle.table(CONTENTS_FILE)["words"].tobytes()
         volume = Volume(ChunkMap(map(_chunk_of_json, told["chunks"])), frozenset(told["present"]))
         return Layout(
-            [File(one["i_size"], tuple(map(_item_of_json, one["items"]))) for one in told["files"]],
+            [
+                File(one["i_size"], tuple(map(_item_of_json, one["items"])), one["nodatasum"])
+                for one in told["files"]
+            ],
             volume,
             _contents(told, words),
             {int(dev): devid for dev, devid in told["devices"].items()},
             told["flags"],
             told["inodes"],
+            {int(devid): count for devid, count in told["corruption_errs"].items()},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None

@@ -1,42 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Direct reads held against the model of mainline: bytes, return value, way and bios of each."""
+"""Direct reads held against the model of mainline: bytes, return value, way, bios and repairs of each."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import crc32c
 
 from harness.bundle import Bundle, Table
-from harness.direct_io.events import EVENTS_FILE, Kind
+from harness.direct_io.events import EVENTS_FILE
+from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
+from harness.direct_io.seen import Seen, seen_by_read
 from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, DirectCall, Outcome, Reader
-from reference.direct_io.source import Request
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
 
-__all__ = ["ReadDifference", "checks_of_direct_reads", "judge_reads"]
+__all__ = ["ReaderFactory", "checks_of_direct_reads", "judge_reads", "mainline_reader"]
 
-SECTOR = 512
-OP_MASK = 0xFF
-"""REQ_OP_MASK: the operation in `bi_opf`; 0 is REQ_OP_READ."""
 BIO_MAX_BYTES = 256 * 4096
 """A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
+CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
+STATISTICS = "corruption_errs"
 
 ReaderFactory = Callable[[Layout, int], Reader]
 
 
-def checks_of_direct_reads(bundle: Bundle, make: ReaderFactory | None = None) -> list[Check]:
+def checks_of_direct_reads(bundle: Bundle) -> list[Check]:
     """Return the checks of a bundle's direct reads; none if it has none. UserError for damaged files."""
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return []
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
-    return judge_reads(layout, reads, events, make or mainline_reader)
+    return judge_reads(layout, reads, events)
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
@@ -44,120 +43,98 @@ def mainline_reader(layout: Layout, number: int) -> Reader:
     return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
 
 
-@dataclass
-class Seen:
-    """What the kernel did for a read."""
-
-    direct: list[DirectCall] = field(default_factory=list)
-    bios: list[Bio] = field(default_factory=list)
-    pages: list[int] = field(default_factory=list)
-    removed: list[tuple[int, int]] = field(default_factory=list)
-    """Extent maps that the shrinker took: start and length."""
-    writes: list[Bio] = field(default_factory=list)
-    """Data that was written."""
-
-
-@dataclass(frozen=True)
-class ReadDifference:
-    """A check that a read did not pass."""
-
-    check: str
-    number: int
-    read: DirectRead
-    model: str
-    kernel: str
-
-    @cached_property
-    def text(self) -> str:
-        """All of it in one line."""
-        vectors = ", ".join(f"{length} at {base:#x}" for base, length in self.read.iov)
-        return (
-            f"read {self.number} of file {self.read.file} at {self.read.offset} ({vectors}): "
-            f"{self.check}: model {self.model}, kernel {self.kernel}"
-        )
-
-
-CHECKS = ("return values", "memory", "direct calls", "bios", "writes", "cached pages")
-
-
 def judge_reads(
     layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
 ) -> list[Check]:
     """Return a check of each kind over all reads."""
-    compared = dict.fromkeys(CHECKS, 0)
-    wrong: defaultdict[str, list[ReadDifference]] = defaultdict(list)
-    for number, read, seen, outcome in replayed(layout, reads, events, make):
-        for check, count, difference in _compare(read, seen, outcome):
-            compared[check] += count
-            if difference is not None:
-                wrong[check].append(ReadDifference(check, number, read, *difference))
-    return [_check(name, compared[name], wrong[name]) for name in CHECKS]
+    tally = _Tally()
+    errors: Counter[int] = Counter()
+    seen = seen_by_read(layout, reads, events)
+    for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
+        errors += predicted.completion.corruption_errs
+        for check, count, difference in _compare(read, seen[number], predicted):
+            tally.add(check, count, _text(number, read, check, difference) if difference else None)
+    if any(read.copies for read in reads):
+        for devid in layout.devices.values():
+            model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
+            wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
+            tally.add(STATISTICS, 1, wrong if model != kernel else None)
+    return tally.checks()
 
 
-def replayed(
-    layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
-) -> Iterator[tuple[int, DirectRead, Seen, Outcome]]:
-    """Yield each read with what the kernel did and what the model does."""
-    readers: dict[int, Reader] = {}
-    seen = _seen(layout, events)
-    for number, read in enumerate(reads):
-        if read.file not in readers:
-            readers[read.file] = make(layout, read.file)
-        reader = readers[read.file]
-        found = seen.get(number, Seen())
-        if not read.cached:
-            reader.cache.drop()
-        yield number, read, found, reader.read(_request(read), nowait=read.nowait)
+@dataclass
+class _Tally:
+    compared: Counter[str] = field(default_factory=Counter)
+    wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, check: str, count: int, difference: str | None) -> None:
+        self.compared[check] += count
+        if difference is not None:
+            self.wrong[check].append(difference)
+
+    def checks(self) -> list[Check]:
+        """Return all of them; a case without damage has no checks of it."""
+        return [self._check(name) for name in (*CHECKS, STATISTICS) if self.compared[name]]
+
+    def _check(self, name: str) -> Check:
+        lines = self.wrong[name]
+        first = Difference(summary=lines[0], kernel=tuple(lines[:20])) if lines else None
+        return Check.of(name, self.compared[name], len(lines), first=first)
 
 
-def _request(read: DirectRead) -> Request:
-    length = sum(length for _, length in read.iov)
-    return Request(read.offset, read.iov, length, pid=read.tid)
-
-
-def _seen(layout: Layout, events: Table) -> dict[int, Seen]:
-    sync, meta, ahead = (layout.flags[f"__REQ_{name}"] for name in ("SYNC", "META", "RAHEAD"))
-    found: defaultdict[int, Seen] = defaultdict(Seen)
-    columns = (events[name].tolist() for name in ("number", "kind", "start", "length", "dev", "flags", "ino"))
-    for number, kind, start, length, dev, flags, ino in zip(*columns, strict=True):
-        one = found[number]
-        if kind == Kind.BIO and length and not flags & meta:
-            way = BioKind.BUFFERED if flags & ahead else BioKind.COMPRESSED
-            way = BioKind.DIRECT if flags & sync else way
-            bios = one.writes if flags & OP_MASK else one.bios
-            bios.append(Bio(way, layout.devices[dev], start * SECTOR, length))
-        elif kind == Kind.DIRECT:
-            one.direct.append(DirectCall(start, length))
-        elif kind == Kind.MAP_REMOVED:
-            one.removed.append((start, length))
-        elif kind == Kind.PAGE and ino in layout.inodes:
-            one.pages.append(start)
-    return found
+def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]) -> str:
+    vectors = ", ".join(f"{length} at {base:#x}" for base, length in read.iov)
+    damage = "".join(f", {c.physical} of device {c.devid} damaged" for c in read.copies if c.damaged)
+    return (
+        f"read {number} of file {read.file} at {read.offset} ({vectors}{damage}): "
+        f"{check}: model {difference[0]}, kernel {difference[1]}"
+    )
 
 
 _Compared = tuple[str, int, tuple[str, str] | None]
 """The check, how many things were compared, and where they differ: model and kernel."""
 
 
-def _compare(read: DirectRead, seen: Seen, outcome: Outcome) -> Iterator[_Compared]:
-    same = outcome.returned == read.returned
-    yield "return values", 1, None if same else (_returned(outcome.returned), _returned(read.returned))
-    digest = crc32c.crc32c(_memory(read, outcome))
-    yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
-    yield "direct calls", len(outcome.direct) or 1, _lists(outcome.direct, seen.direct)
-    bios = None if _same_bios(outcome, seen.bios) else _lists(outcome.bios, seen.bios)
-    yield "bios", len(outcome.bios) or 1, bios
-    yield "writes", 1, _lists([], seen.writes)
+def _compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+    outcome = predicted.outcome
+    same = predicted.returned == read.returned
+    yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))
+    if not predicted.completion.failed:
+        # What memory holds after an error is nobody's business.
+        digest = crc32c.crc32c(_memory(read, predicted))
+        yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
+    yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
+    bios = None if _same_bios(predicted, seen.bios) else _lists(predicted.bios, seen.bios)
+    yield "bios", len(predicted.bios) or 1, bios
+    done = predicted.completion
+    # Blocks are repaired by workers, at the same time.
+    model = [*_told("read", done.reads), *_told("write", done.writes)]
+    kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]
+    yield "repairs", len(model) or 1, _lists(model, kernel)
     yield "cached pages", len(outcome.pages) or 1, _lists(outcome.pages, seen.pages)
+    yield from _copies_on_disk(read, predicted)
+
+
+def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[_Compared]:
+    """Each copy of a damaged block holds what it held before, or the damage if it was not repaired."""
+    for copy in read.copies:
+        digest = predicted.digest_after(copy)
+        where = f"{copy.physical} of device {copy.devid} holds"
+        same = digest == copy.after
+        yield "copies on disk", 1, None if same else (f"{where} {digest:08x}", f"{copy.after:08x}")
+
+
+def _told(what: str, bios: Sequence[Bio]) -> list[tuple[str, Bio]]:
+    return sorted((what, bio) for bio in bios)
 
 
 def _returned(value: int) -> str:
     return os.strerror(-value) if value < 0 else f"{value} bytes"
 
 
-def _memory(read: DirectRead, outcome: Outcome) -> bytearray:
+def _memory(read: DirectRead, predicted: Predicted) -> bytearray:
     memory = bytearray([POISON]) * read.memory_bytes
-    for address, data in outcome.writes:
+    for address, data in predicted.outcome.writes:
         if isinstance(data, int):
             memory[address : address + data] = bytes(data)
         else:
@@ -178,16 +155,17 @@ def _from_first_difference(one: Sequence[object], other: Sequence[object]) -> st
     return f"{len(one)}, from number {place} on {shown}"
 
 
-def _same_bios(outcome: Outcome, kernel: Sequence[Bio]) -> bool:
+def _same_bios(predicted: Predicted, kernel: Sequence[Bio]) -> bool:
     """Whether the bios are the same, one by one.
 
     Where the page cache fills more than `BIO_MAX_BYTES` at once, how the pages lie in memory decides where
     the bio ends: there, cuts between neighbours are not compared, only how many there can be.
     """
-    if outcome.longest_buffered <= BIO_MAX_BYTES:
-        return outcome.bios == list(kernel)
-    most = len(outcome.bios) + sum(bio.length for bio in outcome.bios) // BIO_MAX_BYTES
-    return len(kernel) <= most and _joined(outcome.bios) == _joined(kernel)
+    model = predicted.bios
+    if predicted.outcome.longest_buffered <= BIO_MAX_BYTES:
+        return model == list(kernel)
+    most = len(model) + sum(bio.length for bio in model) // BIO_MAX_BYTES
+    return len(kernel) <= most and _joined(model) == _joined(kernel)
 
 
 def _joined(bios: Sequence[Bio]) -> list[Bio]:
@@ -199,11 +177,3 @@ def _joined(bios: Sequence[Bio]) -> list[Bio]:
         else:
             joined.append(bio)
     return joined
-
-
-def _check(name: str, compared: int, wrong: Sequence[ReadDifference]) -> Check:
-    first = None
-    if wrong:
-        lines = tuple(difference.text for difference in wrong[:20])
-        first = Difference(summary=wrong[0].text, event=wrong[0].number, kernel=lines)
-    return Check.of(name, compared, len(wrong), first=first)

@@ -8,6 +8,7 @@ bundle has what was read, what the kernel did for it and what lies where: judgin
 from __future__ import annotations
 
 import fcntl
+import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from harness.direct_io.capture import device_number
 from harness.direct_io.contents import Compressed, StoredContents, compressed_key
 from harness.direct_io.layout import FileId, read_contents, read_files
 from harness.direct_io.reads import make_reads
-from harness.direct_io.record import Layout
+from harness.direct_io.record import DirectRead, Layout
 from harness.fileops import DataMismatchError
 from harness.metadata import FileSystem, MetadataError
 from harness.record.experiment import LiveExperiment
@@ -27,7 +28,7 @@ from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File, Volume
 from reference.direct_io.mainline.page_cache import page_data
 from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
-from suites.direct_io.requests import random_reads
+from suites.direct_io.requests import damaged_reads, random_reads
 
 __all__ = ["CASES"]
 
@@ -42,6 +43,8 @@ class _RandomReads:
 
     files: int
     reads: int
+    damaging: bool = False
+    """Whether copies of what is read are damaged before."""
 
     def __call__(self, experiment: Experiment) -> None:
         """Run the case."""
@@ -54,10 +57,19 @@ class _RandomReads:
         experiment.step("mount", filesystem.mount)
         capture = experiment.direct_io()
         capture.begin(experiment.mount, filesystem.devices)
-        reads = random_reads(experiment.rng, layout.files, self.reads)
+        reads = self._reads(experiment, layout)
         paths = [built.path for built in made.read]
-        done = experiment.step("read", lambda: make_reads(paths, reads, capture))
+        # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
+        backing = dict(enumerate(filesystem.backing_files, 1))
+        done = experiment.step("read", lambda: make_reads(paths, reads, capture, backing))
+        if self.damaging:
+            layout.corruption_errs = _corruption_errs(experiment)
         experiment.step("keep", capture.keep, done, layout)
+
+    def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
+        if self.damaging:
+            return damaged_reads(experiment.rng, layout, self.reads)
+        return random_reads(experiment.rng, layout.files, self.reads)
 
     def _make_files(self, experiment: LiveExperiment) -> _Made:
         donors = make_donors(experiment)
@@ -90,6 +102,12 @@ class _Made:
 
     def __str__(self) -> str:
         return f"{len(self.read)} files"
+
+
+def _corruption_errs(experiment: LiveExperiment) -> dict[int, int]:
+    """Return the devices' counts of bad checksums, by devid."""
+    told = json.loads(experiment.btrfs("--format", "json", "device", "stats", experiment.mount))
+    return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
 
 
 def _file_id(path: Path) -> FileId:
@@ -140,29 +158,39 @@ def _check_file(file: File, built: Built, contents: StoredContents) -> None:
 
 
 def _case(
-    profile: str, devices: int, *, metadata: str = "single", files: int = 16, reads: int = 3000
+    name: str, profile: str, devices: int, *, reads: int = 3000, files: int = 16, damaging: bool = False
 ) -> Case:
+    what = "direct reads of damaged files" if damaging else "random direct reads of files"
     return Case(
-        f"direct_io/{profile}",
-        f"random direct reads of files of every kind of extent, {profile} on {devices} devices",
+        f"direct_io/{name}",
+        f"{what} of every kind of extent, {profile} on {devices} devices",
         frozenset(("quick", "auto")),
-        BtrfsLayout(
-            devices=devices, size_bytes=512 * MIB, data=profile, metadata=metadata, mount_options=("noatime",)
-        ),
-        _RandomReads(files, reads),
+        BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, mount_options=("noatime",)),
+        _RandomReads(files, reads, damaging),
         120.0,
         DIRECT_IO,
     )
 
 
+_PROFILES = {
+    "single": 1,
+    "dup": 1,
+    "raid0": 3,
+    "raid1": 2,
+    "raid1c3": 3,
+    "raid10": 4,
+    "raid5": 3,
+    "raid6": 6,
+}
+"""How many devices each has."""
+_DAMAGED = ("single", "dup", "raid1", "raid1c3", "raid10")
+"""Of RAID5 and 6, how a block is rebuilt is not modelled."""
+
 CASES: tuple[Case, ...] = (
-    _case("single", 1),
-    _case("dup", 1),
-    _case("raid0", 3),
-    _case("raid1", 2),
-    _case("raid1c3", 3),
-    _case("raid10", 4),
-    _case("raid5", 3),
-    _case("raid6", 6),
+    *(_case(profile, profile, devices) for profile, devices in _PROFILES.items()),
+    *(
+        _case(f"damaged-{profile}", profile, _PROFILES[profile], reads=600, damaging=True)
+        for profile in _DAMAGED
+    ),
 )
 """Every case."""

@@ -128,7 +128,7 @@ _IOMAP = (
         "what was read directly is not read again",
         "mainline.read",
         "            return 0\n        length = min(length, found.end - pos)\n",
-        "            self.outcome.bios.clear()\n            return 0\n"
+        "            self.outcome.submitted.clear()\n            return 0\n"
         "        length = min(length, found.end - pos)\n",
     ),
 )

@@ -7,11 +7,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.direct_io.record import DirectRead
-from reference.direct_io.mainline import File
-from reference.direct_io.source import IoVec
+from harness.direct_io.damage import CopyState
+from harness.direct_io.record import DirectRead, Layout
+from reference.direct_io.mainline import File, Reader
+from reference.direct_io.source import IoVec, Request
+from reference.readahead.source import Stripe
 
-__all__ = ["random_read", "random_reads"]
+__all__ = ["damaged_reads", "random_reads"]
 
 BLOCK = 4096
 KIB, MIB = 1 << 10, 1 << 20
@@ -25,19 +27,60 @@ def random_reads(rng: random.Random, files: Sequence[File], count: int) -> list[
     reads: list[DirectRead] = []
     while len(reads) < count:
         number = rng.randrange(len(files))
-        reads.append(random_read(rng, number, files[number]))
+        reads.append(_random_read(rng, number, files[number]))
         while rng.random() < 0.2:
-            reads.append(replace(random_read(rng, number, files[number]), cached=True))
+            reads.append(replace(_random_read(rng, number, files[number]), cached=True))
     return reads[:count]
 
 
-def random_read(rng: random.Random, number: int, file: File) -> DirectRead:
+def _random_read(rng: random.Random, number: int, file: File) -> DirectRead:
     """Return a read of file `number`."""
     if rng.random() < 0.08:
         return _without_waiting(rng, number, file)
     odd = rng.random() < 0.15
     offset = _offset(rng, file, odd=odd)
     return DirectRead(number, offset, _vectors(rng, _length(rng, odd=odd)))
+
+
+def damaged_reads(rng: random.Random, layout: Layout, count: int) -> list[DirectRead]:
+    """Return `count` reads, before each of which copies of blocks that it reads are damaged."""
+    reads: list[DirectRead] = []
+    while len(reads) < count:
+        number = rng.randrange(len(layout.files))
+        read = _random_read(rng, number, layout.files[number])
+        copies = _damage(rng, layout, read)
+        if copies:
+            reads.append(replace(read, copies=copies))
+    return reads
+
+
+def _damage(rng: random.Random, layout: Layout, read: DirectRead) -> list[CopyState]:
+    """Choose up to three blocks, and some copies of each: all of them only where all is read directly.
+
+    What the page cache does about a block that it cannot have is not modelled, nor which copy of a block
+    without checksum it takes.
+    """
+    file = layout.files[read.file]
+    reader = Reader(file, layout.volume, layout.contents)
+    length = sum(length for _, length in read.iov)
+    outcome = reader.read(Request(read.offset, read.iov, length), nowait=read.nowait)
+    if not outcome.submitted or (outcome.pages and file.nodatasum):
+        return []
+    copies: dict[Stripe, CopyState] = {}
+    for _ in range(rng.randrange(1, 4)):
+        one = rng.choice(outcome.submitted)
+        logical = one.logical + rng.randrange(one.bio.length // BLOCK) * BLOCK
+        if sum(s.logical <= logical < s.logical + s.bio.length for s in outcome.submitted) > 1:
+            # Whether the second of two bios meets the damage still, depends on when the first one ends.
+            continue
+        mapping = layout.volume.chunks.map_block(logical)
+        assert mapping is not None
+        stripes = list(mapping.stripes)
+        most = len(stripes) - 1 if outcome.pages else len(stripes)
+        chosen = rng.sample(stripes, rng.randrange(most + 1))
+        for stripe in stripes:
+            copies.setdefault(stripe, CopyState(logical, *stripe, stripe in chosen))
+    return list(copies.values()) if any(copy.damaged for copy in copies.values()) else []
 
 
 def _without_waiting(rng: random.Random, number: int, file: File) -> DirectRead:

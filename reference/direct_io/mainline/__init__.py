@@ -9,7 +9,8 @@ reads in the order in which they were made. `predict` is for one read that comes
 from __future__ import annotations
 
 from reference.direct_io.mainline.behaviour import Behaviour
-from reference.direct_io.mainline.bios import Bio, BioKind
+from reference.direct_io.mainline.bios import Bio, BioKind, Submitted
+from reference.direct_io.mainline.complete import Completion, complete
 from reference.direct_io.mainline.file import Contents, File, Volume
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.predict import How, Part, Prediction, predict
@@ -21,6 +22,7 @@ __all__ = [
     "Bio",
     "BioKind",
     "BioRange",
+    "Completion",
     "Contents",
     "DirectCall",
     "File",
@@ -30,6 +32,8 @@ __all__ = [
     "Part",
     "Prediction",
     "Reader",
+    "Submitted",
     "Volume",
+    "complete",
     "predict",
 ]

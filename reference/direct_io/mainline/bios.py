@@ -12,7 +12,7 @@ from reference.direct_io.mainline.file import Volume
 from reference.ondisk import BlockGroupFlag, Chunk
 from reference.readahead.source import Stripe
 
-__all__ = ["Bio", "BioKind", "btrfs_submit_bbio"]
+__all__ = ["Bio", "BioKind", "Submitted", "btrfs_submit_bbio"]
 
 _STRIPED = BlockGroupFlag.RAID0 | BlockGroupFlag.RAID10 | BlockGroupFlag.RAID56_MASK
 """BTRFS_BLOCK_GROUP_STRIPE_MASK."""
@@ -29,10 +29,12 @@ class BioKind(IntEnum):
     """REQ_RAHEAD."""
     COMPRESSED = 2
     """Neither."""
+    REPAIR = 3
+    """Of one block, by a worker when a bio has ended: reads of other copies, and writes over bad ones."""
 
 
 class Bio(NamedTuple):
-    """A read of a device. Bytes."""
+    """A read of a device, or a write if it repairs. Bytes."""
 
     kind: BioKind
     devid: int
@@ -40,9 +42,18 @@ class Bio(NamedTuple):
     length: int
 
 
+class Submitted(NamedTuple):
+    """A bio, and which addresses of the file system it reads."""
+
+    bio: Bio
+    logical: int
+    mirror_num: int
+    """Which copy, from 1."""
+
+
 def btrfs_submit_bbio(
     kind: BioKind, logical: int, length: int, volume: Volume, tid: int, behaviour: Behaviour
-) -> Iterator[Bio]:
+) -> Iterator[Submitted]:
     """Yield the parts of a bio, as thread `tid` submits them."""
     while length:
         chunk = volume.chunks.lookup(logical)
@@ -50,8 +61,9 @@ def btrfs_submit_bbio(
         if chunk is None or mapping is None:
             raise KeyError(logical)
         part = min(length, _map_length(chunk, logical, behaviour))
-        stripe = _choose(chunk, mapping.stripes, volume, tid)
-        yield Bio(kind, stripe.devid, stripe.physical, part)
+        copy = _choose(chunk, mapping.stripes, volume, tid)
+        stripe = mapping.stripes[copy]
+        yield Submitted(Bio(kind, stripe.devid, stripe.physical, part), logical, copy + 1)
         logical += part
         length -= part
 
@@ -64,8 +76,8 @@ def _map_length(chunk: Chunk, logical: int, behaviour: Behaviour) -> int:
     return left
 
 
-def _choose(chunk: Chunk, stripes: Sequence[Stripe], volume: Volume, tid: int) -> Stripe:
-    """Return the copy to read (`find_live_mirror`, policy pid)."""
-    preferred = stripes[tid % len(stripes) if chunk.profile & _BY_TASK else 0]
-    live = (stripe for stripe in (preferred, *stripes) if stripe.devid in volume.present)
+def _choose(chunk: Chunk, stripes: Sequence[Stripe], volume: Volume, tid: int) -> int:
+    """Return which copy is read (`find_live_mirror`, policy pid)."""
+    preferred = tid % len(stripes) if chunk.profile & _BY_TASK else 0
+    live = (n for n in (preferred, *range(len(stripes))) if stripes[n].devid in volume.present)
     return next(live, preferred)

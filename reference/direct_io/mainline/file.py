@@ -26,7 +26,10 @@ class Contents(Protocol):
     """What extents hold."""
 
     def raw(self, logical: int, length: int) -> memoryview:
-        """Return what the devices have at a logical address; it is inside of one extent."""
+        """Return what was written to a logical address."""
+
+    def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
+        """Return what the copy that is there has of a logical address."""
 
     def inflated(self, extent: FileExtent) -> memoryview:
         """Return all of an extent that is compressed or inline, as it was before it was compressed."""
@@ -40,6 +43,8 @@ class File:
     """Length, bytes."""
     items: Sequence[FileExtent]
     """Its extent items, by offset; what none covers is a hole."""
+    nodatasum: bool = False
+    """Whether its data has no checksums."""
     _starts: list[int] = field(default_factory=list, compare=False)
 
     def __post_init__(self) -> None:

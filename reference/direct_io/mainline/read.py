@@ -9,7 +9,7 @@ from errno import EAGAIN
 from typing import NamedTuple
 
 from reference.direct_io.mainline.behaviour import Behaviour
-from reference.direct_io.mainline.bios import Bio, BioKind, btrfs_submit_bbio
+from reference.direct_io.mainline.bios import Bio, BioKind, Submitted, btrfs_submit_bbio
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume
 from reference.direct_io.mainline.memory import IovIter
@@ -35,14 +35,19 @@ class Outcome:
     returned: int = 0
     """What the system call returns: bytes, or -errno."""
     direct: list[DirectCall] = field(default_factory=list)
-    bios: list[Bio] = field(default_factory=list)
-    """In the order in which they are submitted."""
+    submitted: list[Submitted] = field(default_factory=list)
+    """Bios in the order in which they are submitted."""
     longest_buffered: int = 0
     """Bytes of the longest bio that the page cache was filled by, before it was cut for devices."""
     pages: list[int] = field(default_factory=list)
     """Indices of the pages that get into the page cache, in that order."""
     writes: list[tuple[int, memoryview | int]] = field(default_factory=list)
     """What is written to memory, in order: an address, and bytes or how many zeros."""
+
+    @property
+    def bios(self) -> list[Bio]:
+        """The bios alone."""
+        return [one.bio for one in self.submitted]
 
 
 class Reader:
@@ -62,7 +67,7 @@ class Reader:
         """Read as the kernel does (`btrfs_file_read_iter`); with `nowait`, of whole blocks (RWF_NOWAIT)."""
         return _Read(self, request, nowait=nowait).btrfs_file_read_iter()
 
-    def bios(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Bio]:
+    def submit(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Submitted]:
         """Yield what thread `tid` submits to read from a logical address on."""
         return btrfs_submit_bbio(kind, logical, length, self._volume, tid, self._behaviour)
 
@@ -159,8 +164,13 @@ class _Read:
 
     def iomap_dio_bio_iter(self, found: ExtentMap, pos: int, length: int) -> None:
         logical = found.block_start + pos - found.start
-        self.outcome.bios += self.reader.bios(BioKind.DIRECT, logical, length, self.tid)
-        self.iter.copy(self.contents.raw(logical, length))
+        for one in self.reader.submit(BioKind.DIRECT, logical, length, self.tid):
+            self.outcome.submitted.append(one)
+            _, devid, physical, part = one.bio
+            if self.file.nodatasum:
+                self.iter.copy(self.contents.copy(devid, physical, one.logical, part))
+            else:
+                self.iter.copy(self.contents.raw(one.logical, part))
 
     def filemap_read(self) -> int:
         """Read the rest through the page cache, up to the file's end."""
@@ -168,7 +178,7 @@ class _Read:
         end = min(self.ki_pos + self.iter.count, self.file.i_size)
         cache.added = self.outcome.pages
         for kind, logical, length in cache.fill(self.ki_pos, self.ki_pos + self.iter.count):
-            self.outcome.bios += self.reader.bios(kind, logical, length, self.tid)
+            self.outcome.submitted += self.reader.submit(kind, logical, length, self.tid)
             self.outcome.longest_buffered = max(self.outcome.longest_buffered, length)
         for data in page_data(self.file, self.contents, self.ki_pos, end):
             if isinstance(data, int):

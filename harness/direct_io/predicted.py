@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the model says of reads that were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from errno import EIO
+
+import crc32c
+
+from harness.direct_io.damage import CopyState, damage_data
+from harness.direct_io.record import DirectRead, Layout
+from harness.direct_io.seen import Seen
+from reference.direct_io.mainline import Behaviour, Bio, Completion, DirectCall, Outcome, Reader, complete
+from reference.direct_io.source import Request
+from reference.readahead.source import Stripe
+
+__all__ = ["Predicted", "predict_reads"]
+
+
+@dataclass
+class Predicted:
+    """What the model says of a read."""
+
+    outcome: Outcome
+    returned: int
+    """Bytes, or -errno."""
+    bios: list[Bio]
+    direct: list[DirectCall]
+    completion: Completion = field(default_factory=Completion)
+
+    def digest_after(self, copy: CopyState) -> int:
+        """Return the CRC-32C of what a copy holds after the read."""
+        left = copy.damaged and copy.stripe not in self.completion.repaired
+        return crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before
+
+
+def predict_reads(
+    layout: Layout,
+    reads: Sequence[DirectRead],
+    seen: Mapping[int, Seen],
+    make: Callable[[Layout, int], Reader],
+) -> Iterator[tuple[DirectRead, Predicted]]:
+    """Yield each read with what the model says of it.
+
+    Of what the kernel did, the model is told how many bios were submitted before an error ended a read.
+    """
+    readers: dict[int, Reader] = {}
+    for number, read in enumerate(reads):
+        if read.file not in readers:
+            readers[read.file] = make(layout, read.file)
+        yield read, _predict(layout, readers[read.file], read, len(seen[number].bios))
+
+
+def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Predicted:
+    if not read.cached:
+        reader.cache.drop()
+    damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
+    layout.contents.damaged = damaged
+    length = sum(length for _, length in read.iov)
+    outcome = reader.read(Request(read.offset, read.iov, length, pid=read.tid), nowait=read.nowait)
+    if not damaged or layout.files[read.file].nodatasum:
+        return Predicted(outcome, outcome.returned, outcome.bios, outcome.direct)
+    return _completed(layout, outcome, set(damaged), bios)
+
+
+def _completed(layout: Layout, outcome: Outcome, damaged: set[Stripe], bios: int) -> Predicted:
+    """End the bios. One that fails may do so before others are submitted, and then they are not."""
+    behaviour = Behaviour.linux_6_18
+    submitted = outcome.submitted
+    completion = complete(submitted, layout.volume, damaged, behaviour)
+    if not completion.failed:
+        return Predicted(outcome, outcome.returned, outcome.bios, outcome.direct, completion)
+    submitted = submitted[: max(bios, min(completion.failed) + 1)]
+    completion = complete(submitted, layout.volume, damaged, behaviour)
+    # An error ends the read with the first call.
+    return Predicted(outcome, -EIO, [one.bio for one in submitted], outcome.direct[:1], completion)
