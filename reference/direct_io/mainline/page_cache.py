@@ -7,7 +7,7 @@ pages are read: those that are asked for, and the rest of a compressed extent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from reference.direct_io.mainline.bios import BioKind
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
@@ -18,6 +18,8 @@ __all__ = ["LogicalBio", "PageCache"]
 
 CHUNK_PAGES = (2 << 20) // BLOCK
 """`force_page_cache_ra` reads ahead so much at a time."""
+MAX_RA_PAGES = (4 << 20) // BLOCK
+"""And at most so much at once: `ra_pages` of the file system (`open_ctree`, below 33 devices)."""
 MISSED_SECTORS = 4
 """`add_ra_bio_pages` gives up when it has met more pages that are there."""
 
@@ -49,31 +51,51 @@ class PageCache:
                 yield from self._force_page_cache_ra(index, last)
 
     def _force_page_cache_ra(self, index: int, last: int) -> Iterator[LogicalBio]:
-        last = min(last, block_end(self._file.i_size) // BLOCK)
-        for begin in range(index, last, CHUNK_PAGES):
-            yield from self._page_cache_ra_unbounded(begin, min(begin + CHUNK_PAGES, last))
+        """Read in chunks; each begins where the one before, made longer perhaps, has ended."""
+        end = block_end(self._file.i_size) // BLOCK
+        left = min(last - index, MAX_RA_PAGES)
+        while left > 0 and index < end:
+            chunk = min(CHUNK_PAGES, left)
+            index = yield from self._page_cache_ra_unbounded(index, min(index + chunk, end))
+            left -= chunk
 
-    def _page_cache_ra_unbounded(self, index: int, last: int) -> Iterator[LogicalBio]:
+    def _page_cache_ra_unbounded(self, index: int, last: int) -> Generator[LogicalBio, None, int]:
+        """Read pages that are not there; return which comes next."""
         batch: list[int] = []
-        for page in range(index, last):
-            if page in self._pages:
-                yield from self._btrfs_readahead(batch)
+        while index < last:
+            if index in self._pages:
+                index = 1 + max(index - 1, (yield from self._btrfs_readahead(batch)))
                 batch = []
             else:
-                self._add(page)
-                batch.append(page)
-        yield from self._btrfs_readahead(batch)
+                self._add(index)
+                batch.append(index)
+            index += 1
+        return 1 + max(last - 1, (yield from self._btrfs_readahead(batch)))
 
-    def _btrfs_readahead(self, batch: list[int]) -> Iterator[LogicalBio]:
-        """Gather pages that lie one behind the other into bios (`btrfs_do_readpage`)."""
+    def _btrfs_readahead(self, batch: list[int]) -> Generator[LogicalBio, None, int]:
+        """Gather pages that lie one behind the other into bios (`btrfs_do_readpage`); return the last page.
+
+        The batch is made longer, up to the end of a compressed extent.
+        """
         control = _BioControl()
         for page in batch:
             found = self._maps.btrfs_get_extent(page * BLOCK, BLOCK)
+            if found.compressed:
+                self._readahead_expand(batch, found.end)
             if found.kind is MapKind.REG:
                 if not control.takes(found, page * BLOCK):
                     yield from self._submit_one_bio(control)
                 control.add(found, page * BLOCK)
         yield from self._submit_one_bio(control)
+        return batch[-1] if batch else -1
+
+    def _readahead_expand(self, batch: list[int], end: int) -> None:
+        """Add pages to a batch, up to the first that is there."""
+        for page in range(batch[-1] + 1, end // BLOCK):
+            if page in self._pages:
+                return
+            self._add(page)
+            batch.append(page)
 
     def _submit_one_bio(self, control: _BioControl) -> Iterator[LogicalBio]:
         begun, length, control.length = control.map, control.length, 0
@@ -87,7 +109,7 @@ class PageCache:
             yield BioKind.BUFFERED, control.logical, length
 
     def _add_ra_bio_pages(self, start: int, end: int) -> None:
-        """Add the pages that an inflated extent fills besides those that were asked for."""
+        """Add the pages that an inflated extent fills besides those of the bio, where they are missing."""
         missed = 0
         for index in range(start // BLOCK, min(end, block_end(self._file.i_size)) // BLOCK):
             if index not in self._pages:
