@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from reference.direct_io.source import Compression, ExtentType, FileExtent
 from reference.readahead.source import Stripe
@@ -49,6 +50,18 @@ class StoredContents:
         if len(found) != length:
             raise KeyError(logical)
         return found
+
+    @contextmanager
+    def zeroed(self, blocks: Iterable[int], length: int) -> Iterator[None]:
+        """Have zeros at logical addresses for a while, also in what was taken out before."""
+        kept = []
+        for logical in blocks:
+            data = self.raw(logical, length)
+            kept.append((data, bytes(data)))
+            data[:] = bytes(length)
+        yield
+        for data, before in kept:
+            data[:] = before
 
     def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
         """Return what a copy has, damaged or not (`Contents`)."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from errno import EIO
 
 import crc32c
@@ -12,7 +12,15 @@ import crc32c
 from harness.direct_io.damage import CopyState, damage_data
 from harness.direct_io.record import DirectRead, Layout
 from harness.direct_io.seen import Seen
-from reference.direct_io.mainline import Behaviour, Bio, Completion, DirectCall, Outcome, Reader, complete
+from reference.direct_io.mainline import (
+    Bio,
+    Completion,
+    DirectCall,
+    Outcome,
+    Reader,
+    complete,
+    error_may_be_lost,
+)
 from reference.direct_io.source import Request
 from reference.readahead.source import Stripe
 
@@ -29,6 +37,8 @@ class Predicted:
     bios: list[Bio]
     direct: list[DirectCall]
     completion: Completion = field(default_factory=Completion)
+    error_lost: bool = False
+    """Whether blocks could not be had, and the caller is not told: there are zeros in their place."""
 
     def digest_after(self, copy: CopyState) -> int:
         """Return the CRC-32C of what a copy holds after the read."""
@@ -60,19 +70,28 @@ def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Pre
     layout.contents.damaged = damaged
     length = sum(length for _, length in read.iov)
     outcome = reader.read(Request(read.offset, read.iov, length, pid=read.tid), nowait=read.nowait)
+    whole = Predicted(outcome, outcome.returned, outcome.bios, outcome.direct)
     if not damaged or layout.files[read.file].nodatasum:
-        return Predicted(outcome, outcome.returned, outcome.bios, outcome.direct)
-    return _completed(layout, outcome, set(damaged), bios)
+        return whole
+    return _completed(layout, reader, whole, set(damaged), read.returned, bios)
 
 
-def _completed(layout: Layout, outcome: Outcome, damaged: set[Stripe], bios: int) -> Predicted:
-    """End the bios. One that fails may do so before others are submitted, and then they are not."""
-    behaviour = Behaviour.linux_6_18
-    submitted = outcome.submitted
+def _completed(
+    layout: Layout, reader: Reader, whole: Predicted, damaged: set[Stripe], returned: int, bios: int
+) -> Predicted:
+    """End the bios. One that fails may do so before others are submitted, and then they are not.
+
+    Whether an error can be lost says the model; whether it was, the kernel.
+    """
+    submitted, behaviour = whole.outcome.submitted, reader.behaviour
     completion = complete(submitted, layout.volume, damaged, behaviour)
     if not completion.failed:
-        return Predicted(outcome, outcome.returned, outcome.bios, outcome.direct, completion)
+        return replace(whole, completion=completion)
+    may_be_lost = behaviour.loses_errors and error_may_be_lost(submitted, completion.failed)
+    if may_be_lost and returned >= 0:
+        return replace(whole, completion=completion, error_lost=True)
     submitted = submitted[: max(bios, min(completion.failed) + 1)]
     completion = complete(submitted, layout.volume, damaged, behaviour)
     # An error ends the read with the first call.
-    return Predicted(outcome, -EIO, [one.bio for one in submitted], outcome.direct[:1], completion)
+    done = [one.bio for one in submitted]
+    return replace(whole, returned=-EIO, bios=done, direct=whole.direct[:1], completion=completion)

@@ -183,7 +183,7 @@ _PROFILES = {
     "raid6": 6,
 }
 """How many devices each has."""
-_DAMAGED = ("single", "dup", "raid1", "raid1c3", "raid10")
+_DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid10")
 """Of RAID5 and 6, how a block is rebuilt is not modelled."""
 
 CASES: tuple[Case, ...] = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import Bio, BioKind, Submitted
-from reference.direct_io.mainline.complete import Completion, complete
+from reference.direct_io.mainline.complete import Completion, complete, error_may_be_lost
 from reference.direct_io.mainline.file import Contents, File, Volume
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.predict import How, Part, Prediction, predict
@@ -35,5 +35,6 @@ __all__ = [
     "Submitted",
     "Volume",
     "complete",
+    "error_may_be_lost",
     "predict",
 ]

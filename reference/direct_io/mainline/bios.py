@@ -49,12 +49,14 @@ class Submitted(NamedTuple):
     logical: int
     mirror_num: int
     """Which copy, from 1."""
+    whole: int
+    """Which bio it was cut off; parts of one have the same number."""
 
 
 def btrfs_submit_bbio(
-    kind: BioKind, logical: int, length: int, volume: Volume, tid: int, behaviour: Behaviour
+    kind: BioKind, logical: int, length: int, whole: int, volume: Volume, tid: int, behaviour: Behaviour
 ) -> Iterator[Submitted]:
-    """Yield the parts of a bio, as thread `tid` submits them."""
+    """Yield the parts of bio number `whole`, as thread `tid` submits them."""
     while length:
         chunk = volume.chunks.lookup(logical)
         mapping = volume.chunks.map_block(logical)
@@ -63,7 +65,7 @@ def btrfs_submit_bbio(
         part = min(length, _map_length(chunk, logical, behaviour))
         copy = _choose(chunk, mapping.stripes, volume, tid)
         stripe = mapping.stripes[copy]
-        yield Submitted(Bio(kind, stripe.devid, stripe.physical, part), logical, copy + 1)
+        yield Submitted(Bio(kind, stripe.devid, stripe.physical, part), logical, copy + 1, whole)
         logical += part
         length -= part
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from reference.direct_io.mainline.behaviour import Behaviour
@@ -13,7 +13,7 @@ from reference.direct_io.mainline.file import BLOCK, Volume
 from reference.direct_io.mainline.repair import next_mirror
 from reference.readahead.source import Stripe
 
-__all__ = ["Completion", "complete"]
+__all__ = ["Completion", "complete", "error_may_be_lost"]
 
 
 @dataclass
@@ -28,12 +28,14 @@ class Completion:
     """By devid, how many bad checksums were met."""
     failed: set[int] = field(default_factory=set)
     """Which of the bios have a block none of whose copies is good."""
+    lost: set[int] = field(default_factory=set)
+    """Those blocks, by logical address. Memory has zeros in their place (`btrfs_data_csum_ok`)."""
     repaired: set[Stripe] = field(default_factory=set)
     """Blocks that are good again."""
 
 
 def complete(
-    submitted: Iterable[Submitted], volume: Volume, damaged: Set[Stripe], behaviour: Behaviour
+    submitted: Sequence[Submitted], volume: Volume, damaged: Set[Stripe], behaviour: Behaviour
 ) -> Completion:
     """End the bios of a file with checksums, one after the other; `damaged` are blocks of devices."""
     done = Completion()
@@ -44,6 +46,16 @@ def complete(
             if bad in damaged and bad not in done.repaired:
                 _repair(one, inside, number, done, volume, damaged, behaviour)
     return done
+
+
+def error_may_be_lost(submitted: Sequence[Submitted], failed: Set[int]) -> bool:
+    """Whether no error may come of bios that failed, depending on the order in which they end.
+
+    A part that was cut off hands its error to the whole, but what the whole comes to is only taken from there
+    if the part that ends last has succeeded (`btrfs_bio_end_io` of 6.18). The whole itself is the last part.
+    """
+    last = {one.whole: number for number, one in enumerate(submitted)}
+    return not failed & set(last.values())
 
 
 def _repair(
@@ -67,6 +79,7 @@ def _repair(
         following = next_mirror(behaviour, mirror, tried, one.mirror_num, len(copies))
         if following is None:
             done.failed.add(number)
+            done.lost.add(one.logical + inside)
             return
         mirror = tried = following
         done.reads.append(Bio(BioKind.REPAIR, *copies[mirror - 1], BLOCK))

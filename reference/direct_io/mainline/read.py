@@ -58,10 +58,11 @@ class Reader:
     ) -> None:
         self.maps = ExtentMapTree(file)
         self.cache = PageCache(file, self.maps)
+        self.behaviour = behaviour
         self._file = file
         self._volume = volume
         self._contents = contents
-        self._behaviour = behaviour
+        self._bios = 0
 
     def read(self, request: Request, *, nowait: bool = False) -> Outcome:
         """Read as the kernel does (`btrfs_file_read_iter`); with `nowait`, of whole blocks (RWF_NOWAIT)."""
@@ -69,12 +70,13 @@ class Reader:
 
     def submit(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Submitted]:
         """Yield what thread `tid` submits to read from a logical address on."""
-        return btrfs_submit_bbio(kind, logical, length, self._volume, tid, self._behaviour)
+        self._bios += 1
+        return btrfs_submit_bbio(kind, logical, length, self._bios, self._volume, tid, self.behaviour)
 
     @property
-    def parts(self) -> tuple[File, Contents, Behaviour]:
-        """What it was made of, besides the volume."""
-        return self._file, self._contents, self._behaviour
+    def parts(self) -> tuple[File, Contents]:
+        """What is read."""
+        return self._file, self._contents
 
 
 class _Read:
@@ -82,7 +84,8 @@ class _Read:
 
     def __init__(self, reader: Reader, request: Request, *, nowait: bool) -> None:
         self.reader = reader
-        self.file, self.contents, self.behaviour = reader.parts
+        self.file, self.contents = reader.parts
+        self.behaviour = reader.behaviour
         self.tid = request.pid
         self.nowait = nowait
         self.ki_pos = request.offset
