@@ -64,7 +64,9 @@ def predict_reads(
 
 
 def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Predicted:
-    if not read.cached:
+    if read.cached:
+        reader.cache.drop(read.drop_from, read.drop_from + read.drop_bytes)
+    else:
         reader.cache.drop()
     damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
     layout.contents.damaged = damaged

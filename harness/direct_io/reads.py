@@ -71,6 +71,9 @@ def _make(
         for number, read in enumerate(batch, begin):
             if not read.cached:
                 os.posix_fadvise(files[read.file], 0, 0, os.POSIX_FADV_DONTNEED)
+            elif read.drop_bytes:
+                place = read.drop_from, read.drop_bytes
+                os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
             with devices.damaged(read.copies) as copies:
                 capture.number(number)
                 done = _one(files[read.file], view, read)

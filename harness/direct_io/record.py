@@ -28,7 +28,10 @@ VECTORS_FILE = "direct_io_vectors.npz"
 CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
 WORD = 8
-_COLUMNS = ("file", "offset", "cached", "nowait", "tid", "returned", "digest")
+_COLUMNS = (
+    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait"),
+    *("tid", "returned", "digest"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class DirectRead:
     iov: Sequence[IoVec]
     cached: bool = False
     """Whether pages that earlier reads had left were kept."""
+    drop_from: int = 0
+    """With `cached`: from where on so many bytes of pages were let go of all the same."""
+    drop_bytes: int = 0
     nowait: bool = False
     """Whether it was made with RWF_NOWAIT."""
     tid: int = 0
@@ -106,8 +112,8 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
         ends = list(accumulate(table["vectors"].tolist()))
         columns = (table[name].tolist() for name in _COLUMNS)
         reads = [
-            DirectRead(file, offset, all_vectors[begin:end], bool(cached), bool(nowait), *rest)
-            for begin, end, (file, offset, cached, nowait, *rest) in zip(
+            DirectRead(file, offset, all_vectors[begin:end], bool(cached), start, length, bool(nowait), *rest)
+            for begin, end, (file, offset, cached, start, length, nowait, *rest) in zip(
                 [0, *ends], ends, zip(*columns, strict=True), strict=False
             )
         ]

@@ -28,7 +28,7 @@ from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File, Volume
 from reference.direct_io.mainline.page_cache import page_data
 from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
-from suites.direct_io.requests import damaged_reads, random_reads
+from suites.direct_io.requests import LONG_SHARE, damaged_reads, random_reads
 
 __all__ = ["CASES"]
 
@@ -45,6 +45,8 @@ class _RandomReads:
     reads: int
     damaging: bool = False
     """Whether copies of what is read are damaged before."""
+    long: float = LONG_SHARE
+    """Share of reads of about 1 MiB and more."""
 
     def __call__(self, experiment: Experiment) -> None:
         """Run the case."""
@@ -69,7 +71,7 @@ class _RandomReads:
     def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
         if self.damaging:
             return damaged_reads(experiment.rng, layout, self.reads)
-        return random_reads(experiment.rng, layout.files, self.reads)
+        return random_reads(experiment.rng, layout.files, self.reads, self.long)
 
     def _make_files(self, experiment: LiveExperiment) -> _Made:
         donors = make_donors(experiment)
@@ -158,15 +160,23 @@ def _check_file(file: File, built: Built, contents: StoredContents) -> None:
 
 
 def _case(
-    name: str, profile: str, devices: int, *, reads: int = 3000, files: int = 16, damaging: bool = False
+    name: str,
+    profile: str,
+    *,
+    reads: int,
+    files: int = 16,
+    damaging: bool = False,
+    long: float = LONG_SHARE,
+    groups: Sequence[str] = ("quick", "auto"),
 ) -> Case:
+    devices = _PROFILES[profile]
     what = "direct reads of damaged files" if damaging else "random direct reads of files"
     return Case(
         f"direct_io/{name}",
         f"{what} of every kind of extent, {profile} on {devices} devices",
-        frozenset(("quick", "auto")),
+        frozenset(groups),
         BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, mount_options=("noatime",)),
-        _RandomReads(files, reads, damaging),
+        _RandomReads(files, reads, damaging, long),
         120.0,
         DIRECT_IO,
     )
@@ -187,10 +197,16 @@ _DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid10")
 """Of RAID5 and 6, how a block is rebuilt is not modelled."""
 
 CASES: tuple[Case, ...] = (
-    *(_case(profile, profile, devices) for profile, devices in _PROFILES.items()),
+    *(_case(profile, profile, reads=3000) for profile in _PROFILES),
+    _case("long", "raid1", reads=1000, long=1.0),
+    *(_case(f"damaged-{profile}", profile, reads=600, damaging=True) for profile in _DAMAGED),
+    _case("data-dup", "dup", reads=900, files=7, groups=("data",)),
+    _case("data-long", "single", reads=200, files=7, long=0.5, groups=("data",)),
+    _case("data-raid10", "raid10", reads=900, files=7, groups=("data",)),
     *(
-        _case(f"damaged-{profile}", profile, _PROFILES[profile], reads=600, damaging=True)
-        for profile in _DAMAGED
+        _case(f"data-damaged-{profile}", profile, reads=250, files=7, damaging=True, groups=("data",))
+        for profile in ("raid1c3", "raid10")
     ),
+    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in _PROFILES),
 )
 """Every case."""

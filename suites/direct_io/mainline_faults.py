@@ -277,6 +277,13 @@ _PAGES = (
         "if missed >= MISSED_SECTORS:",
     ),
     Fault(
+        "expanded-over-pages",
+        "a batch is made longer up to the first page that is there",
+        "mainline.page_cache",
+        "            if page in self._pages:\n                return\n",
+        "            if page in self._pages:\n                continue\n",
+    ),
+    Fault(
         "compressed-as-asked",
         "a compressed extent is read as a whole",
         "mainline.page_cache",
@@ -315,7 +322,7 @@ _PAGES = (
         "cache-never-dropped",
         "pages that were let go of are read again",
         "mainline.page_cache",
-        "        self._pages.clear()\n",
+        "            self._pages.remove(page)\n",
         "",
     ),
     Fault(
@@ -341,5 +348,65 @@ _PAGES = (
     ),
 )
 
-MAINLINE_FAULTS = (*_GATE, *_IOMAP, *_NOWAIT, *_DEVICES, *_MAPS, *_PAGES)
+_DAMAGE = (
+    Fault(
+        "repaired-from-nowhere",
+        "a bad block is read from the next copy",
+        "mainline.complete",
+        "        done.reads.append(Bio(BioKind.REPAIR, *copies[mirror - 1], BLOCK))\n",
+        "",
+    ),
+    Fault(
+        "not-repaired",
+        "good data are written over bad copies",
+        "mainline.complete",
+        "    done.repaired.update(written)\n",
+        "",
+    ),
+    Fault(
+        "last-one-repaired",
+        "all bad copies are written over",
+        "mainline.complete",
+        "bad if behaviour.repairs_all else bad[-1:]",
+        "bad[-1:]",
+    ),
+    Fault(
+        "copies-from-the-first",
+        "after the last copy comes the first",
+        "mainline.repair",
+        "    if behaviour.repairs_in_ring:\n",
+        "    if False:\n",
+    ),
+    Fault(
+        "counted-once",
+        "each bad copy is counted",
+        "mainline.complete",
+        "        done.corruption_errs[copies[mirror - 1].devid] += 1\n",
+        "        done.corruption_errs[copies[mirror - 1].devid] += not tried\n",
+    ),
+    Fault(
+        "errors-always-told",
+        "the error of a part that was cut off can be lost",
+        "mainline.complete",
+        "    return not failed & set(last.values())",
+        "    return False",
+    ),
+    Fault(
+        "first-block-only",
+        "each block of a bio is checked",
+        "mainline.complete",
+        "        for inside in range(0, length, BLOCK):\n",
+        "        for inside in range(0, BLOCK, BLOCK):\n",
+    ),
+    Fault(
+        "chunks-not-shifted",
+        "a chunk that was made longer shifts the next",
+        "mainline.page_cache",
+        "            index = yield from self._page_cache_ra_unbounded(index, min(index + chunk, end))\n",
+        "            yield from self._page_cache_ra_unbounded(index, min(index + chunk, end))\n"
+        "            index += chunk\n",
+    ),
+)
+
+MAINLINE_FAULTS = (*_GATE, *_IOMAP, *_NOWAIT, *_DEVICES, *_MAPS, *_PAGES, *_DAMAGE)
 """All of them."""

@@ -13,33 +13,48 @@ from reference.direct_io.mainline import File, Reader
 from reference.direct_io.source import IoVec, Request
 from reference.readahead.source import Stripe
 
-__all__ = ["damaged_reads", "random_reads"]
+__all__ = ["LONG_SHARE", "damaged_reads", "random_reads"]
 
 BLOCK = 4096
 KIB, MIB = 1 << 10, 1 << 20
 LENGTHS = (BLOCK, 2 * BLOCK, 16 * KIB, 60 * KIB, 64 * KIB, 68 * KIB, 128 * KIB, 256 * KIB)
-LONG = (MIB - BLOCK, MIB, MIB + BLOCK, 2 * MIB + BLOCK, 5 * MIB)
+LONG = (MIB - BLOCK, MIB, MIB + BLOCK, 2 * MIB + BLOCK, 2 * MIB + 9 * BLOCK, 5 * MIB)
+LONG_SHARE = 0.06
 MAX_VECTORS = 7
 
 
-def random_reads(rng: random.Random, files: Sequence[File], count: int) -> list[DirectRead]:
-    """Return `count` reads of files in a random order, some in a row of one file whose pages are kept."""
+def random_reads(
+    rng: random.Random, files: Sequence[File], count: int, long: float = LONG_SHARE
+) -> list[DirectRead]:
+    """Return `count` reads of files in a random order, some in a row of one file whose pages are kept.
+
+    `long` is the share of reads of about 1 MiB and more.
+    """
     reads: list[DirectRead] = []
     while len(reads) < count:
         number = rng.randrange(len(files))
-        reads.append(_random_read(rng, number, files[number]))
+        reads.append(_random_read(rng, number, files[number], long))
         while rng.random() < 0.2:
-            reads.append(replace(_random_read(rng, number, files[number]), cached=True))
+            reads.append(_keeping(rng, _random_read(rng, number, files[number], long), reads[-1]))
     return reads[:count]
 
 
-def _random_read(rng: random.Random, number: int, file: File) -> DirectRead:
+def _random_read(rng: random.Random, number: int, file: File, long: float = LONG_SHARE) -> DirectRead:
     """Return a read of file `number`."""
     if rng.random() < 0.08:
         return _without_waiting(rng, number, file)
     odd = rng.random() < 0.15
     offset = _offset(rng, file, odd=odd)
-    return DirectRead(number, offset, _vectors(rng, _length(rng, odd=odd)))
+    return DirectRead(number, offset, _vectors(rng, _length(rng, long, odd=odd)))
+
+
+def _keeping(rng: random.Random, read: DirectRead, before: DirectRead) -> DirectRead:
+    """Have the read find pages of earlier ones, all of them or all but some, often where `before` read."""
+    if rng.random() < 0.6 and not read.nowait:
+        read = replace(read, offset=max(0, before.offset + rng.randrange(-8, 8) * BLOCK))
+    begin = max(0, before.offset // BLOCK + rng.randrange(-4, 32)) * BLOCK
+    length = rng.choice((0, BLOCK, 3 * BLOCK, 10 * BLOCK, 40 * BLOCK))
+    return replace(read, cached=True, drop_from=begin, drop_bytes=length)
 
 
 def damaged_reads(rng: random.Random, layout: Layout, count: int) -> list[DirectRead]:
@@ -97,8 +112,8 @@ def _offset(rng: random.Random, file: File, *, odd: bool) -> int:
     return offset + rng.randrange(BLOCK) if odd and rng.random() < 0.5 else offset // BLOCK * BLOCK
 
 
-def _length(rng: random.Random, *, odd: bool) -> int:
-    length = rng.choice(LONG) if rng.random() < 0.06 else rng.choice(LENGTHS)
+def _length(rng: random.Random, long: float, *, odd: bool) -> int:
+    length = rng.choice(LONG) if rng.random() < long else rng.choice(LENGTHS)
     if odd and rng.random() < 0.5:
         return rng.randrange(1, length)
     return rng.randrange(1, length // BLOCK + 1) * BLOCK if rng.random() < 0.5 else length

@@ -37,11 +37,12 @@ class PageCache:
         self.added: list[int] = []
         """Indices of pages in the order in which they were added, since this was last emptied."""
 
-    def drop(self) -> None:
-        """Let go of all pages (POSIX_FADV_DONTNEED), and with each of the map that begins with it."""
-        for page in sorted(self._pages):
+    def drop(self, start: int = 0, end: int | None = None) -> None:
+        """Let go of pages (POSIX_FADV_DONTNEED), and with each of the map that begins with it."""
+        last = end if end is not None else block_end(self._file.i_size)
+        for page in sorted(self._pages & set(range(start // BLOCK, last // BLOCK))):
             self._maps.release(page * BLOCK)
-        self._pages.clear()
+            self._pages.remove(page)
 
     def fill(self, start: int, end: int) -> Iterator[LogicalBio]:
         """Have all pages of the range that the file has, and yield the bios for it (`filemap_get_pages`)."""
