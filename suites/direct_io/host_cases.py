@@ -201,7 +201,7 @@ CASES: tuple[Case, ...] = (
     _case("long", "raid1", reads=1000, long=1.0),
     *(_case(f"damaged-{profile}", profile, reads=600, damaging=True) for profile in _DAMAGED),
     _case("data-dup", "dup", reads=900, files=7, groups=("data",)),
-    _case("data-long", "single", reads=200, files=7, long=0.5, groups=("data",)),
+    _case("data-long", "single", reads=250, files=7, long=1.0, groups=("data",)),
     _case("data-raid10", "raid10", reads=900, files=7, groups=("data",)),
     *(
         _case(f"data-damaged-{profile}", profile, reads=250, files=7, damaging=True, groups=("data",))
