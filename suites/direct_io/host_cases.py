@@ -55,7 +55,8 @@ class _RandomReads:
         ids = [_file_id(built.path) for built in made.all]
         filesystem = experiment.filesystem
         experiment.step("umount", filesystem.umount)
-        layout = _layout(filesystem.devices, ids, made)
+        described = experiment.step("read devices", _described, filesystem.devices, ids, made)
+        layout = described.layout
         experiment.step("mount", filesystem.mount)
         capture = experiment.direct_io()
         capture.begin(experiment.mount, filesystem.devices)
@@ -63,10 +64,11 @@ class _RandomReads:
         paths = [built.path for built in made.read]
         # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
         backing = dict(enumerate(filesystem.backing_files, 1))
-        done = experiment.step("read", lambda: make_reads(paths, reads, capture, backing))
+        done: list[DirectRead] = []
+        experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, backing)))
         if self.damaging:
             layout.corruption_errs = _corruption_errs(experiment)
-        experiment.step("keep", capture.keep, done, layout)
+        experiment.step("keep", lambda: capture.keep(done, layout))
 
     def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
         if self.damaging:
@@ -88,6 +90,16 @@ class _RandomReads:
         shared = [Built(snapshot / built.path.name, built.image) for built in files[::3]]
         experiment.sync()
         return _Made([*files, *shared], donors)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A layout, in few words where steps are told."""
+
+    layout: Layout
+
+    def __str__(self) -> str:
+        return f"{sum(len(file.items) for file in self.layout.files)} extents"
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,10 @@ def _file_id(path: Path) -> FileId:
     with path.open("rb") as file:
         fcntl.ioctl(file, BTRFS_IOC_INO_LOOKUP, lookup)
     return FileId(struct.unpack_from("<Q", lookup)[0], path.stat().st_ino)
+
+
+def _described(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> _Described:
+    return _Described(_layout(devices, ids, made))
 
 
 def _layout(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> Layout:
