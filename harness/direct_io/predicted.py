@@ -54,13 +54,15 @@ def predict_reads(
 ) -> Iterator[tuple[DirectRead, Predicted]]:
     """Yield each read with what the model says of it.
 
-    Of what the kernel did, the model is told how many bios were submitted before an error ended a read.
+    Of what the kernel did, the model is told how many bios were submitted before an error ended a read, and
+    whether an asynchronous one was still under way when the kernel looked.
     """
     readers: dict[int, Reader] = {}
     for number, read in enumerate(reads):
         if read.file not in readers:
             readers[read.file] = make(layout, read.file)
-        yield read, _predict(layout, readers[read.file], read, len(seen[number].bios))
+        predicted = _predict(layout, readers[read.file], read, len(seen[number].bios))
+        yield read, _queued(predicted) if read.aio and len(seen[number].direct) == 1 else predicted
 
 
 def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Predicted:
@@ -76,6 +78,14 @@ def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Pre
     if not damaged or layout.files[read.file].nodatasum:
         return whole
     return _completed(layout, reader, whole, set(damaged), read.returned, bios)
+
+
+def _queued(predicted: Predicted) -> Predicted:
+    """Of an asynchronous read that is direct to its end nothing is tried again, unless it ends at once."""
+    outcome = predicted.outcome
+    if outcome.submitted and not outcome.pages and len(outcome.direct) > 1:
+        return replace(predicted, direct=predicted.direct[:1])
+    return predicted
 
 
 def _completed(

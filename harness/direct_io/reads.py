@@ -15,6 +15,7 @@ from pathlib import Path
 
 import crc32c
 
+from harness.direct_io.aio import Aio
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.record import DirectRead
@@ -67,7 +68,7 @@ def _make(
 ) -> list[DirectRead]:
     tid = threading.get_native_id()
     made = []
-    with memoryview(memory) as view:
+    with memoryview(memory) as view, Aio.opened() as aio:
         for number, read in enumerate(batch, begin):
             if not read.cached:
                 os.posix_fadvise(files[read.file], 0, 0, os.POSIX_FADV_DONTNEED)
@@ -76,23 +77,33 @@ def _make(
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
             with devices.damaged(read.copies) as copies:
                 capture.number(number)
-                done = _one(files[read.file], view, read)
+                done = _one(files[read.file], view, read, aio)
             made.append(replace(done, tid=tid, copies=copies))
     return made
 
 
-def _one(fd: int, view: memoryview, read: DirectRead) -> DirectRead:
-    vectors = [view[base : base + length] for base, length in read.iov]
-    try:
-        returned = os.preadv(fd, vectors, read.offset, os.RWF_NOWAIT if read.nowait else 0)
-    except OSError as error:
-        returned = -(error.errno or 0)
-    for vector in vectors:
-        vector.release()
+def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:
+    flags = os.RWF_NOWAIT if read.nowait else 0
+    if read.aio:
+        start = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        vectors = [(start + base, length) for base, length in read.iov]
+        returned = aio.preadv(fd, vectors, read.offset, flags)
+    else:
+        returned = _preadv(fd, [view[base : base + length] for base, length in read.iov], read.offset, flags)
     with view[: read.memory_bytes] as used:
         digest = crc32c.crc32c(used)
         _fill(used)
     return replace(read, returned=returned, digest=digest)
+
+
+def _preadv(fd: int, vectors: list[memoryview], offset: int, flags: int) -> int:
+    try:
+        return os.preadv(fd, vectors, offset, flags)
+    except OSError as error:
+        return -(error.errno or 0)
+    finally:
+        for vector in vectors:
+            vector.release()
 
 
 def _fill(used: memoryview) -> None:

@@ -29,7 +29,7 @@ CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
 WORD = 8
 _COLUMNS = (
-    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait"),
+    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio"),
     *("tid", "returned", "digest"),
 )
 
@@ -50,6 +50,8 @@ class DirectRead:
     drop_bytes: int = 0
     nowait: bool = False
     """Whether it was made with RWF_NOWAIT."""
+    aio: bool = False
+    """Whether it was made by io_submit(2)."""
     tid: int = 0
     """Thread that called."""
     returned: int = 0
@@ -111,12 +113,12 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
         all_vectors = list(map(IoVec, vectors["base"].tolist(), vectors["length"].tolist()))
         ends = list(accumulate(table["vectors"].tolist()))
         columns = (table[name].tolist() for name in _COLUMNS)
-        reads = [
-            DirectRead(file, offset, all_vectors[begin:end], bool(cached), start, length, bool(nowait), *rest)
-            for begin, end, (file, offset, cached, start, length, nowait, *rest) in zip(
-                [0, *ends], ends, zip(*columns, strict=True), strict=False
-            )
-        ]
+        reads = []
+        for begin, end, row in zip([0, *ends], ends, zip(*columns, strict=True), strict=False):
+            file, offset, cached, start, length, nowait, aio, *rest = row
+            kinds = bool(nowait), bool(aio)
+            iov = all_vectors[begin:end]
+            reads.append(DirectRead(file, offset, iov, bool(cached), start, length, *kinds, *rest))
         return _with_copies(bundle, reads), bundle.table(EVENTS_FILE)
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, READS_FILE, error) from None

@@ -46,7 +46,7 @@ def layout() -> Layout:
 
 
 READS = [
-    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, 99, -5, 1 << 31),
+    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, 99, -5, 1 << 31),
     DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, True, 12, 13)]),
 ]
 EVENTS = {name: np.zeros(3, RECORD[name]) for name in RECORD.names or () if name != "header"}

@@ -45,7 +45,8 @@ def _random_read(rng: random.Random, number: int, file: File, long: float = LONG
         return _without_waiting(rng, number, file)
     odd = rng.random() < 0.15
     offset = _offset(rng, file, odd=odd)
-    return DirectRead(number, offset, _vectors(rng, _length(rng, long, odd=odd)))
+    vectors = _vectors(rng, _length(rng, long, odd=odd))
+    return DirectRead(number, offset, vectors, aio=rng.random() < 0.15)
 
 
 def _keeping(rng: random.Random, read: DirectRead, before: DirectRead) -> DirectRead:
