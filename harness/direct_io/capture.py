@@ -20,7 +20,7 @@ from harness.capture.libbpf import BpfObject
 from harness.capture.program import DIRECT_IO, compiled_object
 from harness.capture.recording import Recording
 from harness.capture.ring import RingReader
-from harness.direct_io.events import EVENT_BYTES, RECORD
+from harness.direct_io.events import EVENT_BYTES, RECORD, Kind
 from harness.direct_io.record import DirectRead, Layout, save_layout, save_reads
 from harness.errors import InfrastructureError
 
@@ -99,7 +99,9 @@ class DirectIoCapture:
         bits = load_btf().enumerators(FLAGS)
         layout.flags = {name: 1 << bits[name] for name in FLAGS}
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
-        losses = {"lost_ring": lost, "lost_recursion": missed}
+        # Which of the maps that the model has cached are gone, it is not told.
+        shrunk = int(np.count_nonzero(events["kind"] == Kind.MAP_REMOVED))
+        losses = {"lost_ring": lost, "lost_recursion": missed, "extent maps, to the shrinker": shrunk}
         self._recording = DirectIoRecording("bpf", events, (), losses, facts, tuple(reads), layout)
         return len(records)
 

@@ -31,8 +31,7 @@ class Seen:
     repair_writes: list[Bio] = field(default_factory=list)
     """Writes of data, whoever made them."""
     pages: list[int] = field(default_factory=list)
-    removed: list[tuple[int, int]] = field(default_factory=list)
-    """Extent maps that the shrinker took: start and length."""
+    """Indices, in the order in which they got into the page cache."""
 
 
 def seen_by_read(layout: Layout, reads: Sequence[DirectRead], events: Table) -> defaultdict[int, Seen]:
@@ -54,8 +53,6 @@ def seen_by_read(layout: Layout, reads: Sequence[DirectRead], events: Table) -> 
                 (one.bios if by_reader else one.repair_reads).append(bio)
         elif kind == Kind.DIRECT:
             one.direct.append(DirectCall(start, length))
-        elif kind == Kind.MAP_REMOVED:
-            one.removed.append((start, length))
         elif kind == Kind.PAGE and ino in layout.inodes:
             one.pages.append(start)
     return found

@@ -86,10 +86,6 @@ class ExtentMapTree:
         if place >= 0 and self._maps[place].start == start:
             del self._maps[place]
 
-    def forget(self, start: int, length: int) -> None:
-        """Take out what lies in the range: the shrinker has done so."""
-        self._maps = [one for one in self._maps if one.end <= start or one.start >= start + length]
-
     def _of_items(self, start: int, length: int) -> ExtentMap:
         items = self._file.items
         number = self._file.item_before(start)
