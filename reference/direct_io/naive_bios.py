@@ -13,7 +13,7 @@ from reference.direct_io.naive_map import copies, row_end
 from reference.direct_io.source import SINGLE, BlockGroupFlag, Chunk, Compression, ExtentType, FileExtent
 from reference.direct_io.synthetic import BLOCK, SECTOR, Case, SyntheticFile
 
-__all__ = ["joined", "ranges"]
+__all__ = ["choice", "joined", "ranges"]
 
 Range = tuple[int, int, int]
 """devid, physical address, length."""
@@ -73,16 +73,16 @@ def _on_devices(file: SyntheticFile, start: int, end: int, pid: int) -> list[Ran
         chunk = file.chunk_at(start)
         stop = min(end, row_end(chunk, start))
         places = copies(chunk, start)
-        choice = _choice(chunk, [devid in file.devices for devid, _ in places], pid)
-        if choice is None:
+        first = choice(chunk, [devid in file.devices for devid, _ in places], pid)
+        if first is None:
             return None
-        devid, physical = places[choice]
+        devid, physical = places[first]
         found.append((devid, physical, stop - start))
         start = stop
     return found
 
 
-def _choice(chunk: Chunk, present: list[bool], pid: int) -> int | None:
+def choice(chunk: Chunk, present: list[bool], pid: int) -> int | None:
     """Return which copy is read: that of the reader's pid, else the first that is there; of DUP the first."""
     if not any(present):
         return None

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+
 import pytest
 
 from reference.direct_io.case_data import as_data, of_data
@@ -36,6 +39,13 @@ def test_each_kind_of_outcome_is_among_the_cases() -> None:
     assert {-5, -14, -15, -22, 0} <= set().union(*returns)
     kinds = {extent.kind for case in cases for extent in case.extents}
     assert kinds == {"hole", "prealloc", "plain", "zlib", "inline", "inline-zlib", "missing", "unreadable"}
+
+
+@pytest.mark.parametrize("module", ["mapping", "shrink", "rfc_2010.behaviour", "rfc_2010.defects"])
+def test_the_examples_are_true(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"reference.direct_io.{module}"))
+    assert result.attempted
+    assert not result.failed
 
 
 def test_a_case_can_be_written_down() -> None:

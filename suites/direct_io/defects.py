@@ -21,7 +21,7 @@ from reference.direct_io.shrink import shrink
 from reference.direct_io.synthetic import Case
 from reference.direct_io.testing import case_of
 
-__all__ = ["DATA", "DOCUMENT", "NEEDS", "Caught", "document", "hunt", "recorded"]
+__all__ = ["DATA", "DOCUMENT", "NEEDS", "ROOT", "Caught", "document", "hunt", "recorded"]
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "suites/data/direct_io.json"

@@ -17,7 +17,7 @@ from harness.judge.verdict import judge_bundle
 from harness.verdicts import Check, Verdict
 from suites.direct_io.fault import Fault, broken
 from suites.direct_io.host_cases import CASES
-from suites.direct_io.mainline_faults import MAINLINE_FAULTS
+from suites.direct_io.reader_faults import READER_FAULTS
 
 RECORDED = Path(__file__).parents[1] / "data/direct_io/host"
 NAMES = sorted(case.id.partition("data-")[2] for case in CASES if "data" in case.groups)
@@ -49,10 +49,10 @@ def test_a_recorded_bundle_is_small_and_passes(name: str) -> None:
 
 
 def test_there_are_many_faults() -> None:
-    assert len({fault.name for fault in MAINLINE_FAULTS}) == len(MAINLINE_FAULTS) >= 50
+    assert len({fault.name for fault in READER_FAULTS}) == len(READER_FAULTS) >= 50
 
 
-@pytest.mark.parametrize("fault", MAINLINE_FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", READER_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_comes_to_light(fault: Fault) -> None:
     with broken(fault):
         assert any(_fails(name) for name in NAMES)

@@ -18,22 +18,22 @@ class Behaviour:
     increase direct io read size limit to 256 sectors"; 1 from c329861da406 (3.7) to then (read)."""
 
     reads_behind_eof: bool = True
-    """The request is mapped to its end, and holes behind the file's end are zeroed in memory (read:
-    `__iomap_dio_rw` with `iomap_iter`, since 5.15). Before, the loop of `iomap_apply` ended with the block in
-    which the file ends (read)."""
+    """The request is mapped to its end, and holes behind the file's end are zeroed in memory:
+    `__iomap_dio_rw` with `iomap_iter`, since 5.15. Before, the loop of `iomap_apply` ended with the
+    block in which the file ends (read)."""
 
     nowait_one_page: bool = True
-    """RWF_NOWAIT gives EAGAIN for more than a page, and where the page cache is needed (read:
+    """RWF_NOWAIT gives EAGAIN for more than a page, and where the page cache is needed (the latter read:
     `btrfs_dio_iomap_begin`). 5.10 reads what it can (read)."""
 
     repairs_in_ring: bool = True
-    """A bad copy is followed by the next one, after the last by the first (read: `next_repair_mirror`,
+    """A bad copy is followed by the next one, after the last by the first (`next_repair_mirror`,
     fs/btrfs/bio.c). In 5.10 the copies are tried from the first on, without the bad one (read:
     `btrfs_check_repairable`, fs/btrfs/extent_io.c)."""
 
     repairs_all: bool = True
-    """All copies that were found bad are written anew (read: `btrfs_repair_done`). In 5.10 only the last of
-    them (read: `clean_io_failure`)."""
+    """All copies that were found bad are written anew (`btrfs_end_repair_bio`, same file). In 5.10 only the
+    last of them (read: `clean_io_failure`)."""
 
     mirrored_cut: bool = False
     """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere (read:

@@ -67,11 +67,17 @@ def read_block(source: Source, logical: int, tid: int, behaviour: Behaviour) -> 
         if following is None:
             return read
         mirror = tried = following
-        read.retried.append(BioRange(*place(chunk, mirror, logical), BLOCK))
+        read.retried += _sent(source, chunk, mirror, logical)
         read.data = _good(source, chunk, mirror, logical)
     bad = read.bad_mirrors if behaviour.repairs_all else read.bad_mirrors[-1:]
-    read.repaired = [BioRange(*place(chunk, number, logical), BLOCK) for number in reversed(bad)]
+    read.repaired = [sent for number in reversed(bad) for sent in _sent(source, chunk, number, logical)]
     return read
+
+
+def _sent(source: Source, chunk: Chunk, mirror: int, logical: int) -> list[BioRange]:
+    """Return the bio for a copy of a block; none goes to a missing device."""
+    devid, physical = place(chunk, mirror, logical)
+    return [BioRange(devid, physical, BLOCK)] if devid in source.devices else []
 
 
 def next_mirror(behaviour: Behaviour, failed: int, tried: int, first: int, copies: int) -> int | None:

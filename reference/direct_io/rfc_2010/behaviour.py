@@ -46,7 +46,7 @@ class Behaviour:
         "btrfs_dio_read",
         444,
         what="at the end of the file jumps to where the range is unlocked, before it was locked",
-        consequence="another's lock is released: byte 0 of an empty file, or the range after a truncate",
+        consequence="another's lock is released: byte 0 of a file of one block, the range after a truncate",
     )
     get_extent_error_unchecked: bool = defect(
         "btrfs_dio_read",
