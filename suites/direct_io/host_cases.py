@@ -19,6 +19,7 @@ from harness.cases import Case, Experiment
 from harness.direct_io.capture import device_number
 from harness.direct_io.contents import Compressed, StoredContents, compressed_key
 from harness.direct_io.layout import FileId, read_contents, read_files
+from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
 from harness.fileops import DataMismatchError
@@ -195,6 +196,7 @@ def _case(
         _RandomReads(files, reads, damaging, long),
         120.0,
         DIRECT_IO,
+        why_no_direct_io,
     )
 
 
