@@ -11,11 +11,20 @@ from pathlib import Path
 from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
+from harness.direct_io.capture import DirectIoCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
 from loopdevs import Workspace
 
-__all__ = ["CAPTURES", "READAHEAD", "READS", "CaptureFactory", "capture_preparer", "prepared_bpf"]
+__all__ = [
+    "CAPTURES",
+    "DIRECT_IO",
+    "READAHEAD",
+    "READS",
+    "CaptureFactory",
+    "capture_preparer",
+    "prepared_bpf",
+]
 
 CAPTURES = ("bpf", "tracefs")
 """Those of extent-io-trees, which a run can choose from."""
@@ -23,6 +32,8 @@ READAHEAD = "readahead"
 """The one that cases of readaheads have instead."""
 READS = "reads"
 """The one of cases that read trees from the devices themselves."""
+DIRECT_IO = "direct-io"
+"""The one of cases that read files directly."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -38,6 +49,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(lambda _fsid, _scratch: ReadaheadCapture())
     if name == READS:
         return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
+    if name == DIRECT_IO:
+        return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
     return prepared_bpf
 
 

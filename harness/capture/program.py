@@ -15,9 +15,18 @@ from pathlib import Path
 
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["LAYOUTS", "compile_all", "compiled_layout", "compiled_object", "is_cached", "structures_read"]
+__all__ = [
+    "DIRECT_IO",
+    "LAYOUTS",
+    "compile_all",
+    "compiled_layout",
+    "compiled_object",
+    "is_cached",
+    "structures_read",
+]
 
 SOURCE = Path(__file__).with_name("extent_io.bpf.c")
+DIRECT_IO = Path(__file__).with_name("direct_io.bpf.c")
 STRUCTURES = Path(__file__).with_name("kernel_types.bpf.h")
 LAYOUTS = Path(__file__).with_name("layouts")
 """Where structures are kept in kernels whose btrfs has no BTF."""
@@ -27,12 +36,12 @@ _TARGET = _TARGETS.get(platform.machine(), platform.machine())
 FLAGS = ("-g", "-O2", "-Wall", "-Werror", "-target", "bpf", f"-D__TARGET_ARCH_{_TARGET}")
 
 
-def compiled_object() -> Path:
+def compiled_object(source: Path = SOURCE) -> Path:
     """Return the compiled program, compiling it first where the cache has none.
 
     Raises UserError when clang or libbpf's headers are missing, InfrastructureError when it does not compile.
     """
-    return _compiled(SOURCE)
+    return _compiled(source)
 
 
 def compiled_layout(name: str) -> Path:
@@ -49,7 +58,7 @@ def structures_read() -> frozenset[str]:
 
 def compile_all() -> None:
     """Put into the cache whatever any kernel can need: a guest cannot write there."""
-    for source in (SOURCE, *sorted(LAYOUTS.glob("*.c"))):
+    for source in (SOURCE, DIRECT_IO, *sorted(LAYOUTS.glob("*.c"))):
         _compiled(source)
 
 

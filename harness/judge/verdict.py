@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
+from harness.judge.direct_io import checks_of_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import known_issue
@@ -46,6 +47,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
+    checks += checks_of_direct_reads(bundle)
     readahead: ReadaheadJudgement | None = None
     if bundle.has(EVENTS_FILE) and not capture["lost"]:
         try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.bundle import BundleWriter
 from harness.capture import Capture
+from harness.direct_io.capture import DirectIoCapture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
 from harness.readahead.capture import ReadaheadCapture
@@ -120,6 +121,11 @@ class LiveExperiment:
     def reads(self) -> ReadsCapture:
         """Return what keeps reads and trees, in a case whose `capture` that is."""
         assert isinstance(self._capture, ReadsCapture)
+        return self._capture
+
+    def direct_io(self) -> DirectIoCapture:
+        """Return what records direct reads, in a case whose `capture` that is."""
+        assert isinstance(self._capture, DirectIoCapture)
         return self._capture
 
     @contextmanager

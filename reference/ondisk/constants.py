@@ -62,6 +62,7 @@ class IncompatFlag(IntFlag):
 class KeyType(IntEnum):
     """BTRFS_*_KEY, those that are read here."""
 
+    INODE_ITEM = 1
     EXTENT_DATA = 108
     EXTENT_CSUM = 128
     ROOT_ITEM = 132

@@ -1,2 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Direct reads: what shows the defects of the patch of 2010, and what faults in the models come to light."""
+
+from __future__ import annotations
+
+from suites.direct_io import host_cases
+
+__all__ = ["CASES"]
+
+CASES = host_cases.CASES
+"""Every case of the suite."""

@@ -35,14 +35,27 @@ class Behaviour:
     """All copies that were found bad are written anew (`btrfs_end_repair_bio`, same file). In 5.10 only the
     last of them (read: `clean_io_failure`)."""
 
+    mirrored_cut: bool = False
+    """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere (read:
+    `btrfs_get_io_geometry` of 5.10)."""
+
+    loses_errors: bool = False
+    """A bad block in a part of a bio that was cut may go unnoticed (`error_may_be_lost`, measured on 6.18;
+    docs/known-issues.md)."""
+
     linux_5_10: ClassVar[Behaviour]
     """Debian's 5.10: iomap since 5.9, with the limits of the code before."""
     linux_6_1: ClassVar[Behaviour]
     linux_6_18: ClassVar[Behaviour]
 
 
-Behaviour.linux_6_18 = Behaviour()
+Behaviour.linux_6_18 = Behaviour(loses_errors=True)
 Behaviour.linux_6_1 = Behaviour()
 Behaviour.linux_5_10 = Behaviour(
-    read_limit=1, reads_behind_eof=False, nowait_one_page=False, repairs_in_ring=False, repairs_all=False
+    read_limit=1,
+    reads_behind_eof=False,
+    nowait_one_page=False,
+    repairs_in_ring=False,
+    repairs_all=False,
+    mirrored_cut=True,
 )

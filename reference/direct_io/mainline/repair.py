@@ -10,7 +10,7 @@ from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mapping import btrfs_map_num_copies, btrfs_map_to_stripe
 from reference.direct_io.source import BlockGroupFlag, Chunk, Source
 
-__all__ = ["BLOCK", "BioRange", "BlockRead", "first_mirror", "place", "read_block"]
+__all__ = ["BLOCK", "BioRange", "BlockRead", "first_mirror", "next_mirror", "place", "read_block"]
 
 BLOCK = 4096
 """`fs_info->sectorsize`."""
@@ -63,7 +63,7 @@ def read_block(source: Source, logical: int, tid: int, behaviour: Behaviour) -> 
     first, tried = mirror, 0
     while read.data is None:
         read.bad_mirrors.append(mirror)
-        following = _next(behaviour, mirror, tried, first, copies)
+        following = next_mirror(behaviour, mirror, tried, first, copies)
         if following is None:
             return read
         mirror = tried = following
@@ -80,7 +80,7 @@ def _sent(source: Source, chunk: Chunk, mirror: int, logical: int) -> list[BioRa
     return [BioRange(devid, physical, BLOCK)] if devid in source.devices else []
 
 
-def _next(behaviour: Behaviour, failed: int, tried: int, first: int, copies: int) -> int | None:
+def next_mirror(behaviour: Behaviour, failed: int, tried: int, first: int, copies: int) -> int | None:
     """Return the copy to try after `failed`; None if there is none.
 
     In a ring, until it is the first again. Or from 1 up, passing over only the one that has just failed: so

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Makes direct reads, one after the other, in threads of different numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import crc32c
+
+from harness.direct_io.aio import Aio
+from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.damage import DamagedDevices
+from harness.direct_io.record import DirectRead
+
+__all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
+
+POISON = 0xA5
+"""What the memory is filled with before each read."""
+MEMORY_BYTES = 16 << 20
+BATCH = 64
+"""So many reads one thread makes before it is another's turn."""
+THREADS = 7
+"""Enough that every copy of every profile is some thread's."""
+
+
+def make_reads(
+    paths: Sequence[Path],
+    reads: Sequence[DirectRead],
+    capture: DirectIoCapture,
+    backing: Mapping[int, Path],
+) -> list[DirectRead]:
+    """Make all reads, of the files at `paths`; return them with what came of them.
+
+    `backing` are the files below the devices, by devid.
+    """
+    done: list[DirectRead] = []
+    with (
+        _threads() as pools,
+        _opened(paths) as files,
+        DamagedDevices.opened(backing) as devices,
+        mmap.mmap(-1, MEMORY_BYTES) as memory,
+    ):
+        # Pages that were never touched would make the kernel give up reading directly.
+        memory[:] = bytes([POISON]) * MEMORY_BYTES
+        for number, begin in enumerate(range(0, len(reads), BATCH)):
+            batch = reads[begin : begin + BATCH]
+            pool = pools[number % THREADS]
+            done += pool.submit(_make, files, devices, memory, begin, batch, capture).result()
+            capture.drain()
+    return done
+
+
+def _make(
+    files: Sequence[int],
+    devices: DamagedDevices,
+    memory: mmap.mmap,
+    begin: int,
+    batch: Sequence[DirectRead],
+    capture: DirectIoCapture,
+) -> list[DirectRead]:
+    tid = threading.get_native_id()
+    made = []
+    with memoryview(memory) as view, Aio.opened() as aio:
+        for number, read in enumerate(batch, begin):
+            if not read.cached:
+                os.posix_fadvise(files[read.file], 0, 0, os.POSIX_FADV_DONTNEED)
+            elif read.drop_bytes:
+                place = read.drop_from, read.drop_bytes
+                os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
+            with devices.damaged(read.copies) as copies:
+                capture.number(number)
+                done = _one(files[read.file], view, read, aio)
+            made.append(replace(done, tid=tid, copies=copies))
+    return made
+
+
+def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:
+    flags = os.RWF_NOWAIT if read.nowait else 0
+    if read.aio:
+        start = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        vectors = [(start + base, length) for base, length in read.iov]
+        returned = aio.preadv(fd, vectors, read.offset, flags)
+    else:
+        returned = _preadv(fd, [view[base : base + length] for base, length in read.iov], read.offset, flags)
+    with view[: read.memory_bytes] as used:
+        digest = crc32c.crc32c(used)
+        _fill(used)
+    return replace(read, returned=returned, digest=digest)
+
+
+def _preadv(fd: int, vectors: list[memoryview], offset: int, flags: int) -> int:
+    try:
+        return os.preadv(fd, vectors, offset, flags)
+    except OSError as error:
+        return -(error.errno or 0)
+    finally:
+        for vector in vectors:
+            vector.release()
+
+
+def _fill(used: memoryview) -> None:
+    whole = (ctypes.c_char * len(used)).from_buffer(used)
+    ctypes.memset(whole, POISON, len(used))
+
+
+@contextmanager
+def _threads() -> Iterator[list[ThreadPoolExecutor]]:
+    with ExitStack() as made:
+        yield [made.enter_context(ThreadPoolExecutor(1, f"reads {n}")) for n in range(THREADS)]
+
+
+@contextmanager
+def _opened(paths: Sequence[Path]) -> Iterator[list[int]]:
+    opened: list[int] = []
+    try:
+        for path in paths:
+            opened.append(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
+            # So it is known which pages a read that is not direct will get.
+            os.posix_fadvise(opened[-1], 0, 0, os.POSIX_FADV_RANDOM)
+        yield opened
+    finally:
+        for fd in opened:
+            os.close(fd)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Direct reads held against the model of mainline: bytes, return value, way, bios and repairs of each."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import crc32c
+
+from harness.bundle import Bundle, Table
+from harness.direct_io.damage import BLOCK
+from harness.direct_io.events import EVENTS_FILE
+from harness.direct_io.predicted import Predicted, predict_reads
+from harness.direct_io.reads import POISON
+from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
+from harness.direct_io.seen import Seen, seen_by_read
+from harness.verdicts import Check, Difference
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
+
+__all__ = ["ReaderFactory", "checks_of_direct_reads", "judge_reads", "mainline_reader"]
+
+BIO_MAX_BYTES = 256 * 4096
+"""A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
+CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
+STATISTICS = "corruption_errs"
+
+ReaderFactory = Callable[[Layout, int], Reader]
+
+
+def checks_of_direct_reads(bundle: Bundle) -> list[Check]:
+    """Return the checks of a bundle's direct reads; none if it has none. UserError for damaged files."""
+    if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
+        return []
+    layout = load_layout(bundle)
+    reads, events = load_reads(bundle)
+    return judge_reads(layout, reads, events)
+
+
+def mainline_reader(layout: Layout, number: int) -> Reader:
+    """Return the model of one of the files."""
+    return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
+
+
+def judge_reads(
+    layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
+) -> list[Check]:
+    """Return a check of each kind over all reads."""
+    tally = _Tally()
+    errors: Counter[int] = Counter()
+    seen = seen_by_read(layout, reads, events)
+    for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
+        errors += predicted.completion.corruption_errs
+        tally.errors_lost += predicted.error_lost
+        for check, count, difference in _compare(layout, read, seen[number], predicted):
+            tally.add(check, count, _text(number, read, check, difference) if difference else None)
+    if any(read.copies for read in reads):
+        for devid in layout.devices.values():
+            model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
+            wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
+            tally.add(STATISTICS, 1, wrong if model != kernel else None)
+    return tally.checks()
+
+
+@dataclass
+class _Tally:
+    errors_lost: int = 0
+    compared: Counter[str] = field(default_factory=Counter)
+    wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, check: str, count: int, difference: str | None) -> None:
+        self.compared[check] += count
+        if difference is not None:
+            self.wrong[check].append(difference)
+
+    def checks(self) -> list[Check]:
+        """Return all of them; a case without damage has no checks of it."""
+        return [self._check(name) for name in (*CHECKS, STATISTICS) if self.compared[name]]
+
+    def _check(self, name: str) -> Check:
+        lines = self.wrong[name]
+        first = Difference(summary=lines[0], kernel=tuple(lines[:20])) if lines else None
+        detail = ""
+        if name == CHECKS[0] and self.errors_lost:
+            detail = f"known issue: {self.errors_lost} reads of bad blocks gave zeros and no error"
+        return Check.of(name, self.compared[name], len(lines), detail=detail, first=first)
+
+
+def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]) -> str:
+    vectors = ", ".join(f"{length} at {base:#x}" for base, length in read.iov)
+    damage = "".join(f", {c.physical} of device {c.devid} damaged" for c in read.copies if c.damaged)
+    return (
+        f"read {number} of file {read.file} at {read.offset} ({vectors}{damage}): "
+        f"{check}: model {difference[0]}, kernel {difference[1]}"
+    )
+
+
+_Compared = tuple[str, int, tuple[str, str] | None]
+"""The check, how many things were compared, and where they differ: model and kernel."""
+
+
+def _compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+    outcome = predicted.outcome
+    same = predicted.returned == read.returned
+    yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))
+    if predicted.returned >= 0:
+        # What memory holds after an error is nobody's business.
+        lost = predicted.completion.lost if predicted.error_lost else ()
+        with layout.contents.zeroed(lost, BLOCK):
+            digest = crc32c.crc32c(_memory(read, predicted))
+        yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
+    yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
+    bios = None if _same_bios(predicted, seen.bios) else _lists(predicted.bios, seen.bios)
+    yield "bios", len(predicted.bios) or 1, bios
+    done = predicted.completion
+    # Blocks are repaired by workers, at the same time.
+    model = [*_told("read", done.reads), *_told("write", done.writes)]
+    kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]
+    yield "repairs", len(model) or 1, _lists(model, kernel)
+    yield "cached pages", len(outcome.pages) or 1, _lists(outcome.pages, seen.pages)
+    yield from _copies_on_disk(read, predicted)
+
+
+def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[_Compared]:
+    """Each copy of a damaged block holds what it held before, or the damage if it was not repaired."""
+    for copy in read.copies:
+        digest = predicted.digest_after(copy)
+        where = f"{copy.physical} of device {copy.devid} holds"
+        same = digest == copy.after
+        yield "copies on disk", 1, None if same else (f"{where} {digest:08x}", f"{copy.after:08x}")
+
+
+def _told(what: str, bios: Sequence[Bio]) -> list[tuple[str, Bio]]:
+    return sorted((what, bio) for bio in bios)
+
+
+def _returned(value: int) -> str:
+    return os.strerror(-value) if value < 0 else f"{value} bytes"
+
+
+def _memory(read: DirectRead, predicted: Predicted) -> bytearray:
+    memory = bytearray([POISON]) * read.memory_bytes
+    for address, data in predicted.outcome.writes:
+        if isinstance(data, int):
+            memory[address : address + data] = bytes(data)
+        else:
+            memory[address : address + len(data)] = data
+    return memory
+
+
+def _lists(model: Sequence[object], kernel: Sequence[object]) -> tuple[str, str] | None:
+    if list(model) == list(kernel):
+        return None
+    return _from_first_difference(model, kernel), _from_first_difference(kernel, model)
+
+
+def _from_first_difference(one: Sequence[object], other: Sequence[object]) -> str:
+    pairs = enumerate(zip(one, other, strict=False))
+    place = next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
+    shown = ", ".join(map(str, one[place : place + 4])) or "nothing"
+    return f"{len(one)}, from number {place} on {shown}"
+
+
+def _same_bios(predicted: Predicted, kernel: Sequence[Bio]) -> bool:
+    """Whether the bios are the same, one by one.
+
+    Where the page cache fills more than `BIO_MAX_BYTES` at once, how the pages lie in memory decides where
+    the bio ends: there, cuts between neighbours are not compared, only how many there can be.
+    """
+    model = predicted.bios
+    if predicted.outcome.longest_buffered <= BIO_MAX_BYTES:
+        return model == list(kernel)
+    most = len(model) + sum(bio.length for bio in model) // BIO_MAX_BYTES
+    return len(kernel) <= most and _joined(model) == _joined(kernel)
+
+
+def _joined(bios: Sequence[Bio]) -> list[Bio]:
+    joined: list[Bio] = []
+    for bio in bios:
+        before = joined[-1] if joined else None
+        if before and bio == (BioKind.BUFFERED, before.devid, before.physical + before.length, bio.length):
+            joined[-1] = before._replace(length=before.length + bio.length)
+        else:
+            joined.append(bio)
+    return joined
