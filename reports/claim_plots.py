@@ -90,7 +90,7 @@ def _marker(plot: Plot, x: Scale, bottom: float) -> list[Markup]:
         return []
     at = x(plot.marker)
     line = Markup('<path class="mark" d="M{} {}V{}"/>').format(at, TOP, bottom + 22)
-    return [line, _text(at, bottom + 36, f"compared with {plot.marker:g}", "mark")]
+    return [line, _text(at, bottom + 36, f"compared with {plot.marker:.3g}", "mark")]
 
 
 def _lines(plot: Plot) -> Markup:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from harness.claims import Figure, Plot, Series, Table
@@ -57,7 +59,24 @@ def _extent_tree(bench: Workbench) -> Found:
     names = tuple(name for name, _, _ in rows)
     bars = Plot("Speed-up (simulated)", "bars", names, (ratios,), "walk / readahead", PUBLISHED_RATIO)
     real, real_tables, real_plots = on_disks(bench, PUBLISHED_RATIO)
-    return Found((*facts, *real), (table, *real_tables, _published()), (bars, *real_plots))
+    central_world = VARIED[0][1]
+    aged = [w for _, w in VARIED if replace(w, aged=central_world.aged) == central_world]
+    several = [w for _, w in VARIED if replace(w, devices=central_world.devices) == central_world]
+    along = (
+        _along("how much was rewritten", "share of the leaves rewritten", aged, lambda w: w.aged),
+        _along("the number of disks", "disks", several, lambda w: w.devices),
+    )
+    return Found((*facts, *real), (table, *real_tables, _published()), (bars, *along, *real_plots))
+
+
+def _along(what: str, x_title: str, worlds: list[World], of: Callable[[World], float]) -> Plot:
+    """Draw the speed-up in worlds that differ in one constant."""
+    worlds = sorted(worlds, key=of)
+    ratios = [walked / ahead for walked, ahead in map(_pair, worlds)]
+    line = Series("walk / readahead", tuple(ratios))
+    labels = tuple(f"{of(world):g}" for world in worlds)
+    title = f"Speed-up against {what} (simulated)"
+    return Plot(title, "lines", labels, (line,), "walk / readahead", PUBLISHED_RATIO, x_title)
 
 
 def _published() -> Table:
