@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.kernels import Kernel
     from loopdevs import BtrfsLayout
 
-__all__ = ["Case", "Experiment", "anywhere", "find_case", "suite_cases"]
+__all__ = ["Case", "Experiment", "find_case", "suite_cases"]
 
 
 class Experiment(Protocol):
@@ -47,8 +47,7 @@ class Experiment(Protocol):
         """Unmount and mount again, with other options if given; the capture goes on."""
 
 
-def anywhere(_kernel: Kernel) -> Sequence[str]:
-    """Return no reason against any kernel."""
+def _anywhere(_kernel: Kernel) -> Sequence[str]:
     return ()
 
 
@@ -70,7 +69,7 @@ class Case:
     """After this long the case is given up as lost infrastructure, s."""
     capture: str | None = None
     """What records it (`harness.capture.choice`); None for what the run was told."""
-    why_not: Callable[[Kernel], Sequence[str]] = anywhere
+    why_not: Callable[[Kernel], Sequence[str]] = _anywhere
     """Makes ready on the host what the case needs of a kernel; every reason why it cannot run there."""
 
     @property

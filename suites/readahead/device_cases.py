@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The reference engine on real devices, on any kernel: that only makes the file system.
+"""The reference engine on real devices, on the running kernel: that only makes the file system.
 
 A case has the kernel write trees, unmounts, and reads them directly from the devices: by the traditional
 walk, by the engine as it was posted in 2011 and by that of 5.10, in turns. The bundle has every read and the
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.capture.choice import READS
-from harness.cases import Case, Experiment, anywhere
+from harness.cases import Case, Experiment
 from harness.disks import small_disk
 from harness.fileops import DataMismatchError
 from harness.kernels import HOST, Kernel
@@ -91,8 +91,14 @@ def _some_keys(experiment: LiveExperiment) -> tuple[Key, Key]:
     return Key(257, 24, first), Key(257, 24, last)
 
 
+def _no_guest(kernel: Kernel) -> Sequence[str]:
+    if kernel.name == HOST:
+        return ()
+    return ["of the kernel only the file system is used, and read past it: run it on the host"]
+
+
 def _no_disks(kernel: Kernel) -> Sequence[str]:
-    return fuse_skip_reasons() if kernel.name == HOST else ["rotational disks are loop devices of the host"]
+    return _no_guest(kernel) or fuse_skip_reasons()
 
 
 def _shape(zones: int, zone_mib: int, *, width: int, trees: int = 1, nodesize: int = 16384) -> Shape:
@@ -125,7 +131,7 @@ def _case(
         reading,
         deadline_s,
         READS,
-        _no_disks if reading.disks else anywhere,
+        _no_disks if reading.disks else _no_guest,
     )
 
 

@@ -56,7 +56,6 @@ MAIN: tuple[Case, ...] = (
         2,
         Shape(nodesize=4096, zones=8, zone_bytes=MIB, width=2),
         _again_and_in_parts,
-        groups=("quick", "auto"),
     ),
     guest_case(
         "guest-raid1-seven",
