@@ -73,6 +73,11 @@ class Case:
     """Makes ready on the host what the case needs of a kernel; every reason why it cannot run there."""
 
     @property
+    def folder(self) -> str:
+        """The name of its bundle's folder: suites have cases of the same name."""
+        return self.id.replace("/", "-")
+
+    @property
     def suite(self) -> str:
         """The suite part of `id`."""
         return self.id.split("/")[0]

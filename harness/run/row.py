@@ -57,7 +57,7 @@ class Row:
                         case=case,
                         seed=self.plan.seed,
                         run_id=self.plan.run_id,
-                        folder=self.plan.out / self.kernel.label / case.id.split("/", 1)[1],
+                        folder=self.plan.out / self.kernel.label / case.folder,
                         kernel=self.kernel.name,
                         config=self.kernel.config,
                     ),

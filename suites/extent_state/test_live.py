@@ -80,7 +80,7 @@ def test_the_evidence_is_large(verdicts: dict[str, CaseVerdict]) -> None:
 def test_a_large_tree_was_identical(out: Path, verdicts: dict[str, CaseVerdict]) -> None:
     largest = 0
     for case in QUICK:
-        checkpoints = json.loads((out / HOST / case.id.split("/")[1] / "checkpoints.json").read_text())
+        checkpoints = json.loads((out / HOST / case.folder / "checkpoints.json").read_text())
         check = next(c for c in verdicts[case.id].checks if c.name == "checkpoints")
         if check.verdict is Verdict.PASS:
             largest = max(largest, *(c["live_states"] for c in checkpoints if c["valid"]))

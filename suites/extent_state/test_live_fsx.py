@@ -96,6 +96,6 @@ def test_a_wrong_byte_on_btrfs_fails_the_case(tmp_path: Path, monkeypatch: pytes
     assert data.verdict is Verdict.FAIL
     assert "is 0x21 instead of 0x00" in data.detail
     assert "; 2. punch_hole 0..0 (1 bytes); 3. read 0..1 (2 bytes)" in data.detail
-    steps = Bundle.open(tmp_path / "out" / HOST / "fsx").json("steps.json")
+    steps = Bundle.open(tmp_path / "out" / HOST / "extent_state-fsx").json("steps.json")
     shrunk = [step["result"] for step in steps if step["name"] == "shrunk"]
     assert shrunk[1:] == ["  2. punch_hole 0..0 (1 bytes)", "  3. read 0..1 (2 bytes)"]

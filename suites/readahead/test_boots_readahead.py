@@ -38,7 +38,7 @@ def test_on_rotational_disks_walk_and_readahead_take_turns_with_nothing_in_memor
     options = GuestOptions(devices=ROTATIONAL)
     plan = RunPlan([case], [fetched("debian:5.10")], out, tmp_path / "work", seed=2, guests=options)
     run_cases(plan, Observer())
-    bundle = Bundle.open(out / "debian-5.10" / "guest-rotational")
+    bundle = Bundle.open(out / "debian-5.10" / "readahead-guest-rotational")
     assert judge_bundle(bundle).verdict is Verdict.PASS
     assert bundle.manifest["devices"]["kind"] == "rotational"
     found = times(bundle)

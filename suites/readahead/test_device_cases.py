@@ -35,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kept(out: Path, case: Case) -> CaseVerdict:
-    file = out / case.id.partition("/")[2] / "verdict.json"
+    file = out / case.folder / "verdict.json"
     return CaseVerdict.from_json(json.loads(file.read_text()))
 
 
@@ -59,14 +59,14 @@ def test_the_evidence_is_large(out: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_trees_are_large_and_lie_in_several_zones(case: Case, out: Path) -> None:
-    trees = load_excerpt(Bundle.open(out / case.id.partition("/")[2]))
+    trees = load_excerpt(Bundle.open(out / case.folder))
     assert len(trees.nodes) >= BLOCKS
     assert len({group.start for group in trees.groups.values() if group}) >= ZONES
 
 
 @pytest.mark.timeout(600)
 def test_methods_take_turns(out: Path) -> None:
-    runs = load_runs(Bundle.open(out / "raid1"))
+    runs = load_runs(Bundle.open(out / "readahead-raid1"))
     walk, linux, seed = "walk", "readahead linux_5_10", "readahead seed_2011"
     assert [run.method for run in runs] == [walk, linux, seed, linux, seed, walk]
 
@@ -74,7 +74,7 @@ def test_methods_take_turns(out: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_block_that_is_left_out_of_the_record_is_missed(out: Path, tmp_path: Path) -> None:
     """The bundle is judged again without one read; so it is the record that is judged."""
-    bundle = Bundle.open(out / "raid1")
+    bundle = Bundle.open(out / "readahead-raid1")
     runs = load_runs(bundle)
     assert judge_bundle(bundle).verdict is Verdict.PASS
     spoilt = tmp_path / "spoilt"
