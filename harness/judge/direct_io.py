@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import crc32c
@@ -17,23 +17,42 @@ from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
+from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
 from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
 
-__all__ = ["ReaderFactory", "checks_of_direct_reads", "judge_reads", "mainline_reader"]
+__all__ = [
+    "LOST_ERROR",
+    "DirectReadsJudgement",
+    "ReaderFactory",
+    "judge_direct_reads",
+    "judge_reads",
+    "mainline_reader",
+]
 
 BIO_MAX_BYTES = 256 * 4096
 """A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
 STATISTICS = "corruption_errs"
 
+LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
+"""docs/known-issues.md"""
+
 ReaderFactory = Callable[[Layout, int], Reader]
 
 
-def checks_of_direct_reads(bundle: Bundle) -> list[Check]:
-    """Return the checks of a bundle's direct reads; none if it has none. UserError for damaged files."""
+@dataclass(frozen=True)
+class DirectReadsJudgement:
+    """What came of judging direct reads."""
+
+    checks: tuple[Check, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
+    """Judge a bundle's direct reads; no checks if it has none. UserError for damaged files."""
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
-        return []
+        return DirectReadsJudgement()
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
     return judge_reads(layout, reads, events)
@@ -46,8 +65,8 @@ def mainline_reader(layout: Layout, number: int) -> Reader:
 
 def judge_reads(
     layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
-) -> list[Check]:
-    """Return a check of each kind over all reads."""
+) -> DirectReadsJudgement:
+    """Make a check of each kind over all reads."""
     tally = _Tally()
     errors: Counter[int] = Counter()
     seen = seen_by_read(layout, reads, events)
@@ -61,7 +80,8 @@ def judge_reads(
             model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
             wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
             tally.add(STATISTICS, 1, wrong if model != kernel else None)
-    return tally.checks()
+    counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
+    return DirectReadsJudgement(tuple(tally.checks()), counts)
 
 
 @dataclass

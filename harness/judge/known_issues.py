@@ -18,7 +18,10 @@ from harness.bundle import Bundle, Table
 from harness.capture.records import Kind
 from reference.extent_state import U64_MAX, Behaviour, UnknownBehaviourError
 
-__all__ = ["KNOWN_ISSUES", "KnownIssue", "known_issue"]
+__all__ = ["KNOWN_ISSUE", "KNOWN_ISSUES", "KnownIssue", "known_issue"]
+
+KNOWN_ISSUE = "known issue"
+"""What a verdict counts under this name is a fault of the kernel that is understood."""
 
 Facts = Mapping[str, Any]
 """What a bundle says of its capture."""

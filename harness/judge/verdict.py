@@ -12,10 +12,10 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
-from harness.judge.direct_io import checks_of_direct_reads
+from harness.judge.direct_io import judge_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
-from harness.judge.known_issues import known_issue
+from harness.judge.known_issues import KNOWN_ISSUE, known_issue
 from harness.judge.metadata_reads import checks_of_reads
 from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
@@ -25,8 +25,6 @@ from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehavio
 
 __all__ = ["judge_bundle"]
 
-KNOWN_ISSUE = "known issue"
-"""What a verdict counts under this name is a fault of the kernel that `known_issue` explains."""
 _LOOP_DEVICE = re.compile(r"\bloop\d+\b")
 
 
@@ -47,7 +45,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
-    checks += checks_of_direct_reads(bundle)
+    direct_reads = judge_direct_reads(bundle)
+    checks += direct_reads.checks
     readahead: ReadaheadJudgement | None = None
     if bundle.has(EVENTS_FILE) and not capture["lost"]:
         try:
@@ -73,6 +72,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         counts={
             **(judgement.counts if judgement else {}),
             **(readahead.counts if readahead else {}),
+            **direct_reads.counts,
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},

@@ -12,7 +12,8 @@ import pytest
 
 from harness.bundle import Bundle, BundleWriter
 from harness.direct_io.record import load_layout, load_reads
-from harness.judge.direct_io import judge_reads
+from harness.judge.direct_io import LOST_ERROR, judge_reads
+from harness.judge.known_issues import KNOWN_ISSUE
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Check, Verdict
 from suites.direct_io.fault import Fault, broken
@@ -29,9 +30,9 @@ def opened(name: str) -> Bundle:
     return Bundle.open(RECORDED / name)
 
 
-def judged(name: str) -> list[Check]:
+def judged(name: str) -> tuple[Check, ...]:
     reads, events = load_reads(opened(name))
-    return judge_reads(load_layout(opened(name)), reads, events)
+    return judge_reads(load_layout(opened(name)), reads, events).checks
 
 
 def test_every_case_of_the_group_has_its_bundle() -> None:
@@ -46,6 +47,14 @@ def test_a_recorded_bundle_is_small_and_passes(name: str) -> None:
     assert all(check.compared > 0 for check in verdict.checks)
     damaged = {"copies on disk", "corruption_errs"}
     assert damaged & {check.name for check in verdict.checks} == (damaged if "damaged" in name else set())
+
+
+def test_an_error_that_the_kernel_lost_is_told_as_a_known_issue() -> None:
+    told = {
+        name: [k for k in judge_bundle(opened(name)).counts if k.startswith(KNOWN_ISSUE)] for name in NAMES
+    }
+    assert told.pop("damaged-raid10") == [LOST_ERROR]
+    assert not any(told.values())
 
 
 def test_there_are_many_faults() -> None:
