@@ -162,7 +162,7 @@ CASES: tuple[Case, ...] = (
         "walk and engine of 5.10 read trees of which a device has both copies",
         "dup",
         1,
-        _Reading(_shape(6, 4, width=1, nodesize=4096), (_WALK, _ENGINES[0])),
+        _Reading(_shape(4, 10, width=1, nodesize=4096), (_WALK, _ENGINES[0])),
     ),
     _case(
         "ranges",
