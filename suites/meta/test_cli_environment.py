@@ -169,7 +169,7 @@ def test_what_was_finished_before_the_space_ran_out_is_kept(tmp_path: Path, moun
     assert done.stderr.startswith(f"iodiff: the space ran out during {FILLING_CASE}, ")
     assert json.loads((tmp_path / "out" / "run.json").read_text())["interrupted"]
     verdicts = {path.name for path in (tmp_path / "out" / "host").iterdir()}
-    assert verdicts == {"direct-over-dirty"}
+    assert verdicts == {"extent_state-direct-over-dirty"}
     assert (tmp_path / "out" / "report.html").exists()
 
 
