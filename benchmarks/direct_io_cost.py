@@ -11,8 +11,9 @@ from __future__ import annotations
 from reference.direct_io.mainline import Behaviour, How, predict
 from reference.direct_io.rfc_2010 import Behaviour as Behaviour2010
 from reference.direct_io.run import run
-from reference.direct_io.source import BlockGroupFlag, IoVec
+from reference.direct_io.source import IoVec
 from reference.direct_io.synthetic import BLOCK, Case, ChunkSpec, DiskSpec, ExtentSpec, build
+from reference.ondisk import BlockGroupFlag
 
 __all__ = ["main", "table"]
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
 
-from reference.direct_io.source import BlockGroupFlag, IoVec
+from reference.direct_io.source import IoVec
 from reference.direct_io.synthetic import Case, ChunkSpec, DiskSpec, ExtentSpec, FaultSpec
+from reference.ondisk import BlockGroupFlag
 
 __all__ = ["as_data", "lines", "of_data"]
 

@@ -7,7 +7,7 @@ import errno
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from reference.direct_io.source import SINGLE, BlockGroupFlag, IoVec
+from reference.direct_io.source import SINGLE, IoVec
 from reference.direct_io.synthetic import (
     BLOCK,
     SECTOR,
@@ -17,6 +17,7 @@ from reference.direct_io.synthetic import (
     ExtentSpec,
     FaultSpec,
 )
+from reference.ondisk import BlockGroupFlag
 
 __all__ = ["Random", "generate"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import NamedTuple
 
-from reference.direct_io.source import BlockGroupFlag, Chunk
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["StripeInfo", "btrfs_map_num_copies", "btrfs_map_to_stripe"]
 
@@ -43,7 +43,7 @@ def btrfs_map_to_stripe(
 
     `present` are the devids of the devices that are not missing.
 
-    >>> from reference.direct_io.source import ChunkStripe
+    >>> from reference.ondisk import ChunkStripe
     >>> raid0 = Chunk(1 << 20, 1 << 20, BlockGroupFlag.RAID0, (ChunkStripe(1, 0), ChunkStripe(2, 0)))
     >>> btrfs_map_to_stripe(raid0, 0, (1 << 20) + 0x1f000, 0x4000, {1, 2}, 0)
     StripeInfo(stripe_index=1, phys_offset=61440, length=4096)

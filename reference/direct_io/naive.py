@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from reference.direct_io.naive_data import UNCERTAIN, Contents, inflated, plain_block, stored
 from reference.direct_io.naive_map import copies, row_end
-from reference.direct_io.source import Chunk, Compression, ExtentType, FileExtent
+from reference.direct_io.source import Compression, ExtentType, FileExtent
 from reference.direct_io.synthetic import BLOCK, SECTOR, Case, SyntheticFile
+from reference.ondisk import Chunk
 
 __all__ = ["Expected", "Stop", "expect", "segments"]
 

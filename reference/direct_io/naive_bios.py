@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from reference.direct_io.naive_map import copies, row_end
-from reference.direct_io.source import SINGLE, BlockGroupFlag, Chunk, Compression, ExtentType, FileExtent
+from reference.direct_io.source import SINGLE, Compression, ExtentType, FileExtent
 from reference.direct_io.synthetic import BLOCK, SECTOR, Case, SyntheticFile
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["choice", "joined", "ranges"]
 

@@ -16,8 +16,9 @@ from reference.direct_io.mainline import Behaviour, BioRange, How, Prediction, p
 from reference.direct_io.naive_bios import choice
 from reference.direct_io.naive_data import inflated, plain_block, stored
 from reference.direct_io.naive_map import copies, row_end
-from reference.direct_io.source import BlockGroupFlag, Compression, ExtentType, FileExtent, IoVec
+from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec
 from reference.direct_io.synthetic import BLOCK, Case, SyntheticFile, build
+from reference.ondisk import BlockGroupFlag
 
 __all__ = ["as_mainline", "judge"]
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from reference.direct_io.source import SINGLE, BlockGroupFlag, Chunk
+from reference.direct_io.source import SINGLE
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["copies", "row_end"]
 

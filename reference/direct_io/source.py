@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import NamedTuple, Protocol
+
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = [
     "SINGLE",
-    "BlockGroupFlag",
-    "Chunk",
-    "ChunkStripe",
     "Compression",
     "Device",
     "ExtentType",
@@ -41,17 +40,6 @@ class Compression(IntEnum):
     ZLIB = 1
     LZO = 2
     ZSTD = 3
-
-
-class BlockGroupFlag(IntFlag):
-    """How a chunk's data are spread: BTRFS_BLOCK_GROUP_* (fs/btrfs/ctree.h)."""
-
-    RAID0 = 1 << 3
-    RAID1 = 1 << 4
-    DUP = 1 << 5
-    RAID10 = 1 << 6
-    RAID1C3 = 1 << 9
-    RAID1C4 = 1 << 10
 
 
 SINGLE = BlockGroupFlag(0)
@@ -83,28 +71,6 @@ class FileExtent:
         """File offset behind the last byte; for INLINE behind what it has."""
         length = self.ram_bytes if self.type is ExtentType.INLINE else self.num_bytes
         return self.file_offset + length
-
-
-class ChunkStripe(NamedTuple):
-    """`struct btrfs_stripe`: a part of a device."""
-
-    devid: int
-    offset: int
-    """Where it begins on the device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """`struct btrfs_chunk` (`struct map_lookup`)."""
-
-    start: int
-    """First logical address."""
-    length: int
-    type: BlockGroupFlag
-    stripes: tuple[ChunkStripe, ...]
-    stripe_len: int = 64 << 10
-    sub_stripes: int = 0
-    """Copies of each stripe of RAID10."""
 
 
 class Device(Protocol):

@@ -11,17 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from reference.direct_io.naive_map import copies
-from reference.direct_io.source import (
-    SINGLE,
-    BlockGroupFlag,
-    Chunk,
-    ChunkStripe,
-    Compression,
-    ExtentType,
-    FileExtent,
-    IoVec,
-    Request,
-)
+from reference.direct_io.source import SINGLE, Compression, ExtentType, FileExtent, IoVec, Request
+from reference.ondisk import BlockGroupFlag, Chunk, ChunkStripe
 
 __all__ = [
     "BLOCK",
@@ -294,9 +285,9 @@ def _chunk(number: int, spec: ChunkSpec) -> Chunk:
     stripes = tuple(
         ChunkStripe(devid, ((number + 1) << 30) + (index << 27)) for index, devid in enumerate(spec.devices)
     )
-    sub_stripes = 2 if spec.profile is BlockGroupFlag.RAID10 else 0
+    sub_stripes = 2 if spec.profile is BlockGroupFlag.RAID10 else 1
     logical = (number + 1) << 32
-    return Chunk(logical, CHUNK_BYTES, spec.profile, stripes, spec.stripe_len, sub_stripes)
+    return Chunk(logical, CHUNK_BYTES, spec.profile, stripes, sub_stripes, spec.stripe_len)
 
 
 def _item(

@@ -13,8 +13,7 @@ from reference.direct_io.mainline.repair import BioRange
 from reference.direct_io.source import Compression, FileExtent, IoVec
 from reference.direct_io.synthetic import Case, SyntheticFile, build
 from reference.direct_io.testing import case_of
-from reference.ondisk import BlockGroupFlag as OnDiskFlag
-from reference.ondisk import Chunk, ChunkMap, ChunkStripe
+from reference.ondisk import ChunkMap
 
 BLOCK = 4096
 MEMORY = 0x100000
@@ -56,17 +55,7 @@ class Contents:
 
 
 def reader(file: SyntheticFile, behaviour: Behaviour) -> Reader:
-    chunks = ChunkMap(
-        Chunk(
-            chunk.start,
-            chunk.length,
-            OnDiskFlag.DATA | int(chunk.type),
-            tuple(ChunkStripe(*stripe) for stripe in chunk.stripes),
-            chunk.sub_stripes,
-            chunk.stripe_len,
-        )
-        for chunk in file.chunks
-    )
+    chunks = ChunkMap(file.chunks)
     items = tuple(sorted(file.extents, key=lambda extent: extent.file_offset))
     volume = Volume(chunks, frozenset(file.devices))
     return Reader(File(file.i_size, items, file.nodatasum), volume, Contents(file, chunks), behaviour)

@@ -10,9 +10,10 @@ import pytest
 
 from reference.direct_io.mainline import Behaviour, How, Prediction, predict
 from reference.direct_io.naive_mainline import as_mainline, judge
-from reference.direct_io.source import BlockGroupFlag, IoVec
+from reference.direct_io.source import IoVec
 from reference.direct_io.synthetic import BLOCK, Case, ChunkSpec, DiskSpec, ExtentSpec, FaultSpec, build
 from reference.direct_io.testing import case_of
+from reference.ondisk import BlockGroupFlag
 
 MEMORY = 0x100000
 NEW = Behaviour.linux_6_18

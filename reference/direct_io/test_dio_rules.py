@@ -17,7 +17,7 @@ from reference.direct_io.rfc_2010.order import btrfs_dio_get_next_in, btrfs_dio_
 from reference.direct_io.rfc_2010.structs import BtrfsDiocb, BtrfsDioExtcb, UserMemControl
 from reference.direct_io.rfc_2010.user_memory import btrfs_dio_get_user_bvec, btrfs_dio_not_aligned
 from reference.direct_io.run import Run, run
-from reference.direct_io.source import BlockGroupFlag, FileExtent, IoVec
+from reference.direct_io.source import FileExtent, IoVec
 from reference.direct_io.synthetic import (
     BLOCK,
     Case,
@@ -30,6 +30,7 @@ from reference.direct_io.synthetic import (
     build,
 )
 from reference.machine import Bug, Machine, Slab, Steps, UseAfterFree
+from reference.ondisk import BlockGroupFlag
 
 MEMORY = 0x10000
 CORRECTED = Behaviour.corrected

@@ -17,16 +17,8 @@ from typing import NamedTuple
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.buffered import Extent, buffered
 from reference.direct_io.mainline.repair import BLOCK, BioRange, first_mirror, place, read_block
-from reference.direct_io.source import (
-    BlockGroupFlag,
-    Chunk,
-    Compression,
-    ExtentType,
-    FileExtent,
-    IoVec,
-    Request,
-    Source,
-)
+from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec, Request, Source
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["How", "Part", "Prediction", "predict"]
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mapping import btrfs_map_num_copies, btrfs_map_to_stripe
-from reference.direct_io.source import BlockGroupFlag, Chunk, Source
+from reference.direct_io.source import Source
+from reference.ondisk import BlockGroupFlag, Chunk
 
 __all__ = ["BLOCK", "BioRange", "BlockRead", "first_mirror", "next_mirror", "place", "read_block"]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reference.direct_io.rfc_2010.bio import Bio, BioVec
 from reference.direct_io.rfc_2010.memory import PAGE_SIZE, Page
-from reference.direct_io.source import Chunk, FileExtent, IoVec, Request
+from reference.direct_io.source import FileExtent, IoVec, Request
 from reference.machine import Bug, SlabObject, Steps, Stop
+from reference.ondisk import Chunk
 
 if TYPE_CHECKING:
     from reference.direct_io.rfc_2010.kernel import Kernel
