@@ -21,7 +21,7 @@ from suites.readahead.device_cases import CASES
 
 pytestmark = pytest.mark.live
 
-READS = 12_000
+READS = 30_000
 BLOCKS = 300
 ZONES = 2
 

@@ -36,7 +36,6 @@ def test_a_recorded_bundle_is_small_and_passes(path: Path) -> None:
     assert {check.name: check.compared for check in verdict.checks}["blocks picked"] > 100
 
 
-@pytest.mark.xfail(not BUNDLES, reason="the bundles are not recorded yet", strict=True)
 def test_together_they_take_every_branch_of_the_pick_and_of_the_locks() -> None:
     taken: Counter[str] = Counter()
     for path in BUNDLES:
