@@ -7,13 +7,13 @@ bundle has what was read, what the kernel did for it and what lies where: judgin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.build import build
+from harness.direct_io.damage import corruption_errs
 from harness.direct_io.describe import describe, file_ids
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
@@ -59,19 +59,13 @@ class _RandomReads:
         done: list[DirectRead] = []
         experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, backing)))
         if self.damaging:
-            layout.corruption_errs = _corruption_errs(experiment)
+            layout.corruption_errs = corruption_errs(experiment.btrfs, experiment.mount)
         experiment.step("keep", lambda: capture.keep(done, layout))
 
     def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
         if self.damaging:
             return damaged_reads(experiment.rng, layout, self.reads)
         return random_reads(experiment.rng, layout.files, self.reads, self.long)
-
-
-def _corruption_errs(experiment: LiveExperiment) -> dict[int, int]:
-    """Return the devices' counts of bad checksums, by devid."""
-    told = json.loads(experiment.btrfs("--format", "json", "device", "stats", experiment.mount))
-    return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
 
 
 def _case(
