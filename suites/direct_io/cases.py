@@ -4,8 +4,8 @@
 A case makes the files, unmounts, reads from the devices what lies where, mounts, and makes the reads. The
 bundle has what was read, what the kernel did for it and what lies where: judging needs no device.
 
-Cases of thousands of reads are the host's, as a guest's processor is emulated. Those called small, some and data
-run on every kernel.
+Cases of thousands of reads are the host's, as a guest's processor is emulated. Those called small, some and
+data run on every kernel.
 """
 
 from __future__ import annotations
