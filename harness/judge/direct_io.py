@@ -46,6 +46,8 @@ class DirectReadsJudgement:
 
     checks: tuple[Check, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    first_wrong: Mapping[str, int] = field(default_factory=dict)
+    """By check, the number of the first read that is not as predicted; of those that go by reads."""
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
@@ -74,18 +76,21 @@ def judge_reads(
         tally.errors_lost += predicted.outcome.error_lost
         for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
+            if difference:
+                tally.first.setdefault(check, number)
     if any(read.copies for read in reads):
         for devid in layout.devices.values():
             model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
             wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
             tally.add(STATISTICS, 1, wrong if model != kernel else None)
     counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
-    return DirectReadsJudgement(tuple(tally.checks()), counts)
+    return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
 
 
 @dataclass
 class _Tally:
     errors_lost: int = 0
+    first: dict[str, int] = field(default_factory=dict)
     compared: Counter[str] = field(default_factory=Counter)
     wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
