@@ -12,12 +12,14 @@ from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import Bio, BioKind, Submitted
 from reference.direct_io.mainline.complete import Completion, complete, error_may_be_lost
 from reference.direct_io.mainline.file import Contents, File, Volume
+from reference.direct_io.mainline.kernels import FEATURES, behaviour_of
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.predict import How, Part, Prediction, predict
 from reference.direct_io.mainline.read import DirectCall, Outcome, Reader
 from reference.direct_io.mainline.repair import BioRange
 
 __all__ = [
+    "FEATURES",
     "Behaviour",
     "Bio",
     "BioKind",
@@ -34,6 +36,7 @@ __all__ = [
     "Reader",
     "Submitted",
     "Volume",
+    "behaviour_of",
     "complete",
     "error_may_be_lost",
     "predict",
