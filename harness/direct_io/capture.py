@@ -77,6 +77,15 @@ class DirectIoCapture:
         """Empty the kernel's buffer. To be called often enough: what finds it full is lost."""
         self._ring.drain(self._records)
 
+    def new_pages(self, inode: int) -> list[int]:
+        """Return which pages of a file were cached since the kernel's buffer was emptied; empty it."""
+        chunk = self._ring.drain(self._records)
+        records = np.frombuffer(chunk or b"", RECORD)
+        found: list[int] = records["start"][
+            (records["kind"] == Kind.PAGE) & (records["ino"] == inode)
+        ].tolist()
+        return found
+
     def keep(self, reads: Sequence[DirectRead], layout: Layout) -> int:
         """End recording; keep what was read. Returns the number of events."""
         self._bpf.detach()
