@@ -66,6 +66,7 @@ class DirectIoCapture:
         numbers = [device_number(device.stat().st_rdev) for device in devices]
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
+        self._bpf.update("large", bytes(4), struct.pack("<Q", self._kernel.large))
         for probe in self._kernel.probes:
             self._bpf.attach(probe.program, probe.way, probe.place)
 
