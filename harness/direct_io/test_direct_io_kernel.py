@@ -47,7 +47,7 @@ def places(kernel: DirectIoKernel) -> dict[str, tuple[str, str]]:
 
 def test_a_new_kernel_has_a_tracepoint_for_everything(tmp_path: Path) -> None:
     kernel = DirectIoKernel.of(ALL | NEW, btf_of(tmp_path))
-    assert behaviour_of(kernel.features) == Behaviour.linux_6_18
+    assert behaviour_of(kernel.features) == Behaviour.linux_7_2
     assert places(kernel) == {
         "on_bio": ("raw_tracepoint", BIO),
         "on_direct": ("raw_tracepoint", DIRECT),
