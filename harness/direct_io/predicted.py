@@ -13,6 +13,7 @@ from harness.direct_io.record import DirectRead, Layout
 from harness.direct_io.seen import Seen
 from reference.direct_io.mainline import DirectCall, Outcome, Reader, Timing
 from reference.direct_io.source import Request
+from reference.readahead.source import Stripe
 
 __all__ = ["Predicted", "predict_reads"]
 
@@ -24,10 +25,13 @@ class Predicted:
     outcome: Outcome
     direct: list[DirectCall]
 
-    def digest_after(self, copy: CopyState) -> int:
-        """Return the CRC-32C of what a copy holds after the read."""
-        left = copy.damaged and copy.stripe not in self.outcome.completion.repaired
-        return crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before
+    def digests_after(self, copy: CopyState) -> set[int]:
+        """Return the CRC-32C of what a copy may hold after the read."""
+        done = self.outcome.completion
+        if copy.stripe in done.overwritten:
+            return {crc32c.crc32c(data) for data in done.overwritten[copy.stripe]}
+        left = copy.damaged and copy.stripe not in done.repaired
+        return {crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before}
 
 
 def predict_reads(
@@ -43,19 +47,24 @@ def predict_reads(
     kernel looked.
     """
     readers: dict[int, Reader] = {}
+    lasting: dict[Stripe, bytes] = {}
     for number, read in enumerate(reads):
         if read.file not in readers:
             readers[read.file] = make(layout, read.file)
-        predicted = _predict(layout, readers[read.file], read, len(seen[number].bios))
+        damage = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
+        layout.contents.damaged = lasting | damage
+        predicted = _predict(readers[read.file], read, len(seen[number].bios))
+        # What was damaged is healed; what the kernel has overwritten besides stays so.
+        written = predicted.outcome.completion.overwritten
+        lasting |= {place: data[0] for place, data in written.items() if place not in damage}
         yield read, _queued(predicted) if read.aio and len(seen[number].direct) == 1 else predicted
 
 
-def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Predicted:
+def _predict(reader: Reader, read: DirectRead, bios: int) -> Predicted:
     if read.cached:
         reader.cache.drop(read.drop_from, read.drop_from + read.drop_bytes)
     else:
         reader.cache.drop()
-    layout.contents.damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
     length = sum(length for _, length in read.iov)
     request = Request(read.offset, read.iov, length, pid=read.tid)
     outcome = reader.read(request, nowait=read.nowait, timing=Timing(bios, error_lost=read.returned >= 0))

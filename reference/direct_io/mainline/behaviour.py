@@ -86,6 +86,11 @@ class Behaviour:
     """All copies that were found bad are written anew (`btrfs_end_repair_bio`, fs/btrfs/bio.c; 6.1:
     `btrfs_clean_io_failure`). In 5.10 only the last of them (`clean_io_failure`)."""
 
+    repairs_inflated: bool = False
+    """Copies of a compressed extent are tried for each of its pages, and inflated pages are written over what
+    is compressed (`btrfs_submit_read_repair`, fs/btrfs/extent_io.c, until 81bd9328ab9f "btrfs: fix repair of
+    compressed extents" (6.0); docs/known-issues.md)."""
+
     mirrored_cut: bool = False
     """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere
     (`btrfs_get_io_geometry`, fs/btrfs/volumes.c, until 5.16)."""
@@ -126,5 +131,6 @@ Behaviour.linux_5_10 = replace(
     joins_over_holes=True,
     repairs_in_ring=False,
     repairs_all=False,
+    repairs_inflated=True,
     mirrored_cut=True,
 )

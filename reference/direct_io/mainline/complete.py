@@ -42,6 +42,8 @@ class Completion:
     """Those blocks, by logical address. Memory has zeros in their place (`btrfs_data_csum_ok`)."""
     repaired: set[Stripe] = field(default_factory=set)
     """Corrupt blocks that are good again."""
+    overwritten: dict[Stripe, list[bytes]] = field(default_factory=dict)
+    """Blocks that hold one of these now, and should not (`repairs_inflated`)."""
 
 
 def error_may_be_lost(submitted: Sequence[Submitted], failed: Set[int]) -> bool:
@@ -67,7 +69,7 @@ class BioEnds:
     def btrfs_check_read_bio(self, one: Submitted, number: int) -> list[Piece]:
         """End bio `number`; return where its data come from, in order."""
         _, devid, physical, length = one.bio
-        bad = self._bad_blocks(Stripe(devid, physical), one.logical, length)
+        bad = self.bad_blocks(Stripe(devid, physical), one.logical, length)
         if not bad:
             return [Piece(one.logical, length, Stripe(devid, physical))]
         pieces = []
@@ -80,7 +82,7 @@ class BioEnds:
             pieces.append(Piece(one.logical + inside, BLOCK, copy))
         return pieces
 
-    def _bad_blocks(self, place: Stripe, logical: int, length: int) -> dict[int, BadBlock]:
+    def bad_blocks(self, place: Stripe, logical: int, length: int) -> dict[int, BadBlock]:
         """Return which blocks of what was read are bad, by their offset in it.
 
         If a bio fails, all of its blocks count as not read.
@@ -103,9 +105,7 @@ class BioEnds:
     def _repair_one_sector(self, one: Submitted, inside: int, first: BadBlock) -> Stripe | None:
         """Look for a good copy of a block, and write it over bad ones; return it."""
         logical = one.logical + inside
-        mapping = self._volume.chunks.map_block(logical)
-        assert mapping is not None
-        copies = mapping.stripes
+        copies = self._volume.copies(logical)
         bad: dict[Stripe, BadBlock] = {}
         mirror, tried, state = one.mirror_num, 0, first
         while True:
@@ -115,14 +115,14 @@ class BioEnds:
                 self.done.lost.add(logical)
                 return None
             mirror = tried = following
-            self._send(self.done.reads, copies[mirror - 1])
-            found = self._bad_blocks(copies[mirror - 1], logical, BLOCK)
+            self.send(self.done.reads, copies[mirror - 1])
+            found = self.bad_blocks(copies[mirror - 1], logical, BLOCK)
             if not found:
                 break
             state = found[0]
         written = list(bad) if self._behaviour.repairs_all else list(bad)[-1:]
         for place in reversed(written):
-            self._send(self.done.writes, place)
+            self.send(self.done.writes, place)
         self.done.repaired.update(place for place in written if bad[place] is BadBlock.CORRUPT)
         return copies[mirror - 1]
 
@@ -132,7 +132,7 @@ class BioEnds:
         bad[place] = state
         self.done.corruption_errs[place.devid] += state is BadBlock.CORRUPT
 
-    def _send(self, bios: list[Bio], place: Stripe) -> None:
-        """Send a bio for a block; none goes to a missing device."""
+    def send(self, bios: list[Bio], place: Stripe, length: int = BLOCK) -> None:
+        """Send a bio of a worker; none goes to a missing device."""
         if place.devid in self._volume.present:
-            bios.append(Bio(BioKind.REPAIR, *place, BLOCK))
+            bios.append(Bio(BioKind.REPAIR, *place, length))

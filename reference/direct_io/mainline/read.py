@@ -11,10 +11,11 @@ from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_b
 from reference.direct_io.mainline.complete import BioEnds, Piece, error_may_be_lost
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume, block_end
+from reference.direct_io.mainline.inflated import InflatedRepair
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.outcome import DirectCall, How, Outcome, Timing
-from reference.direct_io.mainline.page_cache import LogicalBio, PageCache
-from reference.direct_io.source import Request
+from reference.direct_io.mainline.page_cache import LogicalBio, PageCache, page_of
+from reference.direct_io.source import FileExtent, Request
 
 __all__ = ["Reader"]
 
@@ -59,9 +60,9 @@ class _Read:
 
     def __init__(self, reader: Reader, request: Request, timing: Timing, *, nowait: bool) -> None:
         self.reader = reader
-        self.file, volume, self.contents = reader.parts
+        self.file, self.volume, self.contents = reader.parts
         self.behaviour = reader.behaviour
-        self.ends = BioEnds(self.file, volume, self.contents, self.behaviour)
+        self.ends = BioEnds(self.file, self.volume, self.contents, self.behaviour)
         self.tid = request.pid
         self.nowait = nowait
         self.under_way: set[int] = set()
@@ -245,6 +246,9 @@ class _Read:
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
         self.outcome.longest_buffered = max(self.outcome.longest_buffered, bio.length)
+        if bio.packed is not None and self.behaviour.repairs_inflated:
+            self.fill_inflated(bio, bio.packed)
+            return
         pieces = list(self.submit(bio.kind, bio.logical, bio.length))
         if self.nowait:
             self.under_way.update(bio.pages)
@@ -266,6 +270,16 @@ class _Read:
                 elif self.file.nodatasum:
                     place = copy._replace(physical=copy.physical + inside)
                     held[page] = self.contents.copy(*place, logical + inside, BLOCK)
+
+    def fill_inflated(self, bio: LogicalBio, packed: FileExtent) -> None:
+        """Read a compressed extent as kernels do that check and repair it as a whole."""
+        parts = list(self.reader.submit(bio.kind, bio.logical, bio.length, self.tid))
+        self.outcome.submitted += parts
+        repair = InflatedRepair(self.ends, self.volume, self.behaviour, bio.logical, bio.length)
+        inflated = self.contents.inflated(packed)
+        pages = [page_of(packed, inflated, index) for index in bio.pages]
+        if not repair.end_compressed_bio_read(parts, pages) or inflated is None:
+            self.reader.cache.held.update(dict.fromkeys(bio.pages))
 
     def copy_pages(self, start: int, end: int) -> int:
         """Copy to memory; return how many bytes. OSError at an extent that cannot be inflated."""
