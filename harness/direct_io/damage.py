@@ -8,17 +8,28 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 import crc32c
 import numpy as np
 
+from loopdevs import Failing, RotationalDevice
 from reference.readahead.source import Stripe
 
-__all__ = ["BLOCK", "CopyState", "DamagedDevices", "damage_data"]
+__all__ = ["BLOCK", "CopyState", "Damage", "DamagedDevices", "damage_data"]
 
 BLOCK = 4096
+
+
+class Damage(IntEnum):
+    """What is done to a copy of a block before a read. There are other data there in any case."""
+
+    NONE = 0
+    CORRUPT = 1
+    UNREADABLE = 2
+    """Reads of it fail, too, as long as it is not healed; writes do not."""
 
 
 class CopyState(NamedTuple):
@@ -28,8 +39,8 @@ class CopyState(NamedTuple):
     devid: int
     physical: int
     """Where on the device, bytes."""
-    damaged: bool
-    """Whether this one is."""
+    damaged: Damage
+    """What is done to this one."""
     before: int = 0
     """CRC-32C of what it held before."""
     after: int = 0
@@ -52,16 +63,20 @@ class DamagedDevices:
     """The files below loop devices, opened past the page cache, by devid."""
 
     files: Mapping[int, int]
+    disks: Mapping[int, RotationalDevice]
+    """What can be told to fail; none for devices that cannot."""
 
     @classmethod
     @contextmanager
-    def opened(cls, paths: Mapping[int, Path]) -> Iterator[DamagedDevices]:
+    def opened(
+        cls, paths: Mapping[int, Path], disks: Mapping[int, RotationalDevice] | None = None
+    ) -> Iterator[DamagedDevices]:
         """Open the files of devices of ours."""
         files: dict[int, int] = {}
         try:
             for devid, path in paths.items():
                 files[devid] = os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
-            yield cls(files)
+            yield cls(files, disks or {})
         finally:
             for file in files.values():
                 os.close(file)
@@ -74,10 +89,14 @@ class DamagedDevices:
         for copy in copies:
             if copy.damaged:
                 self._write(copy.stripe, damage_data(copy.stripe))
+            if copy.damaged is Damage.UNREADABLE:
+                self.disks[copy.devid].fail(copy.physical, BLOCK, Failing.READS)
         yield found
         for copy, original in zip(copies, originals, strict=True):
             after = crc32c.crc32c(self._read(copy.stripe))
             found.append(copy._replace(before=crc32c.crc32c(original), after=after))
+            if copy.damaged is Damage.UNREADABLE:
+                self.disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
             if copy.damaged:
                 self._write(copy.stripe, original)
 

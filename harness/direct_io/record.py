@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
-from harness.direct_io.damage import CopyState
+from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.events import EVENTS_FILE
 from harness.errors import UserError
 from reference.direct_io.mainline import File, Volume
@@ -131,7 +131,7 @@ def _with_copies(bundle: Bundle, reads: list[DirectRead]) -> list[DirectRead]:
     copies: defaultdict[int, list[CopyState]] = defaultdict(list)
     columns = (table[name].tolist() for name in ("read", *CopyState._fields))
     for number, logical, devid, physical, damaged, before, after in zip(*columns, strict=True):
-        copies[number].append(CopyState(logical, devid, physical, bool(damaged), before, after))
+        copies[number].append(CopyState(logical, devid, physical, Damage(damaged), before, after))
     return [replace(read, copies=copies.get(number, ())) for number, read in enumerate(reads)]
 
 

@@ -12,7 +12,7 @@ import pytest
 from harness.bundle import BundleWriter
 from harness.capture.program import DIRECT_IO
 from harness.direct_io.contents import StoredContents
-from harness.direct_io.damage import CopyState, DamagedDevices, damage_data
+from harness.direct_io.damage import CopyState, Damage, DamagedDevices, damage_data
 from harness.direct_io.events import EVENT_BYTES, RECORD, Kind
 from harness.direct_io.record import (
     DirectRead,
@@ -47,7 +47,7 @@ def layout() -> Layout:
 
 READS = [
     DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, 99, -5, 1 << 31),
-    DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, True, 12, 13)]),
+    DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, Damage.CORRUPT, 12, 13)]),
 ]
 EVENTS = {name: np.zeros(3, RECORD[name]) for name in RECORD.names or () if name != "header"}
 
@@ -106,7 +106,7 @@ def test_a_damaged_copy_reads_as_such_and_zeros_come_and_go() -> None:
 def test_devices_are_damaged_and_healed(tmp_path: Path) -> None:
     image = tmp_path / "device"
     image.write_bytes(b"g" * 4 * BLOCK)
-    copies = [CopyState(0, 1, BLOCK, damaged=True), CopyState(0, 1, 2 * BLOCK, damaged=False)]
+    copies = [CopyState(0, 1, BLOCK, damaged=Damage.CORRUPT), CopyState(0, 1, 2 * BLOCK, damaged=Damage.NONE)]
     with DamagedDevices.opened({1: image}) as devices:
         with devices.damaged(copies) as found:
             assert image.read_bytes()[BLOCK : 2 * BLOCK] == damage_data(copies[0].stripe)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.direct_io.damage import CopyState
+from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.record import DirectRead, Layout
 from reference.direct_io.mainline import File, Reader
 from reference.direct_io.source import IoVec, Request
@@ -95,7 +95,7 @@ def _damage(rng: random.Random, layout: Layout, read: DirectRead) -> list[CopySt
         most = len(stripes) - 1 if outcome.pages else len(stripes)
         chosen = rng.sample(stripes, rng.randrange(most + 1))
         for stripe in stripes:
-            copies.setdefault(stripe, CopyState(logical, *stripe, stripe in chosen))
+            copies.setdefault(stripe, CopyState(logical, *stripe, Damage(stripe in chosen)))
     return list(copies.values()) if any(copy.damaged for copy in copies.values()) else []
 
 
