@@ -7,7 +7,6 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -58,54 +57,66 @@ def damage_data(place: Stripe) -> bytes:
     return words.tobytes()
 
 
-@dataclass(frozen=True)
 class DamagedDevices:
     """The files below loop devices, opened past the page cache, by devid."""
 
-    files: Mapping[int, int]
-    disks: Mapping[int, RotationalDevice]
-    """What can be told to fail; none for devices that cannot."""
+    def __init__(self, files: Mapping[int, int], disks: Mapping[int, RotationalDevice]) -> None:
+        """Use `opened`; `disks` are what can be told to fail."""
+        self._files = files
+        self._disks = disks
+        self._originals: dict[CopyState, bytes] = {}
 
     @classmethod
     @contextmanager
     def opened(
         cls, paths: Mapping[int, Path], disks: Mapping[int, RotationalDevice] | None = None
     ) -> Iterator[DamagedDevices]:
-        """Open the files of devices of ours."""
+        """Open the files of devices of ours; at the end all that was damaged is healed."""
         files: dict[int, int] = {}
         try:
             for devid, path in paths.items():
                 files[devid] = os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
-            yield cls(files, disks or {})
+            devices = cls(files, disks or {})
+            try:
+                yield devices
+            finally:
+                devices.heal()
         finally:
             for file in files.values():
                 os.close(file)
 
-    @contextmanager
-    def damaged(self, copies: Sequence[CopyState]) -> Iterator[list[CopyState]]:
-        """Damage copies; what is yielded tells at the end what was there before and after."""
-        found: list[CopyState] = []
-        originals = [self._read(copy.stripe) for copy in copies]
+    def damage(self, copies: Sequence[CopyState]) -> None:
+        """Heal what was damaged before, and damage these."""
+        self.heal()
+        self._originals = {copy: self._read(copy.stripe) for copy in copies}
         for copy in copies:
             if copy.damaged:
                 self._write(copy.stripe, damage_data(copy.stripe))
             if copy.damaged is Damage.UNREADABLE:
-                self.disks[copy.devid].fail(copy.physical, BLOCK, Failing.READS)
-        yield found
-        for copy, original in zip(copies, originals, strict=True):
-            after = crc32c.crc32c(self._read(copy.stripe))
-            found.append(copy._replace(before=crc32c.crc32c(original), after=after))
+                self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.READS)
+
+    def look(self) -> list[CopyState]:
+        """Return the copies that were damaged last, with what was there before and is there now."""
+        return [
+            copy._replace(before=crc32c.crc32c(original), after=crc32c.crc32c(self._read(copy.stripe)))
+            for copy, original in self._originals.items()
+        ]
+
+    def heal(self) -> None:
+        """Put back what was there."""
+        for copy, original in self._originals.items():
             if copy.damaged is Damage.UNREADABLE:
-                self.disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
+                self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
             if copy.damaged:
                 self._write(copy.stripe, original)
+        self._originals = {}
 
     def _read(self, place: Stripe) -> bytes:
         with mmap.mmap(-1, BLOCK) as memory:
-            os.preadv(self.files[place.devid], [memory], place.physical)
+            os.preadv(self._files[place.devid], [memory], place.physical)
             return memory[:]
 
     def _write(self, place: Stripe, data: bytes) -> None:
         with mmap.mmap(-1, BLOCK) as memory:
             memory[:] = data
-            os.pwritev(self.files[place.devid], [memory], place.physical)
+            os.pwritev(self._files[place.devid], [memory], place.physical)

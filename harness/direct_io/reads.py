@@ -7,7 +7,8 @@ import ctypes
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,12 +20,15 @@ from harness.direct_io.aio import Aio
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.record import DirectRead
+from loopdevs import BtrfsFilesystem
 
 __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
 
 POISON = 0xA5
 """What the memory is filled with before each read."""
 MEMORY_BYTES = 16 << 20
+IDLE_LOOKS, IDLE_S = 3, 0.001
+"""So often and so long nothing may be under way."""
 BATCH = 64
 """So many reads one thread makes before it is another's turn."""
 THREADS = 7
@@ -35,17 +39,14 @@ def make_reads(
     paths: Sequence[Path],
     reads: Sequence[DirectRead],
     capture: DirectIoCapture,
-    backing: Mapping[int, Path],
+    filesystem: BtrfsFilesystem,
 ) -> list[DirectRead]:
-    """Make all reads, of the files at `paths`; return them with what came of them.
-
-    `backing` are the files below the devices, by devid.
-    """
+    """Make all reads, of the files at `paths` in the file system; return them with what came of them."""
     done: list[DirectRead] = []
     with (
         _threads() as pools,
         _opened(paths) as files,
-        DamagedDevices.opened(backing) as devices,
+        _damaged(filesystem) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
         # Pages that were never touched would make the kernel give up reading directly.
@@ -53,7 +54,8 @@ def make_reads(
         for number, begin in enumerate(range(0, len(reads), BATCH)):
             batch = reads[begin : begin + BATCH]
             pool = pools[number % THREADS]
-            done += pool.submit(_make, files, devices, memory, begin, batch, capture).result()
+            work = pool.submit(_make, files, devices, filesystem.devices, memory, begin, batch, capture)
+            done += work.result()
             capture.drain()
     return done
 
@@ -61,6 +63,7 @@ def make_reads(
 def _make(
     files: Sequence[int],
     devices: DamagedDevices,
+    paths: Sequence[Path],
     memory: mmap.mmap,
     begin: int,
     batch: Sequence[DirectRead],
@@ -75,11 +78,32 @@ def _make(
             elif read.drop_bytes:
                 place = read.drop_from, read.drop_bytes
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
-            with devices.damaged(read.copies) as copies:
-                capture.number(number)
-                done = _one(files[read.file], view, read, aio)
-            made.append(replace(done, tid=tid, copies=copies))
+            if not read.follows:
+                devices.damage(read.copies)
+            capture.number(number)
+            done = _one(files[read.file], view, read, aio)
+            if read.copies and done.returned <= 0:
+                _wait_until_idle(paths)
+            made.append(replace(done, tid=tid, copies=devices.look()))
     return made
+
+
+def _wait_until_idle(devices: Sequence[Path]) -> None:
+    """Wait until nothing is under way: a read that fails does not wait for all that was read ahead."""
+    files = [Path("/sys/block") / device.name / "inflight" for device in devices]
+    for _ in range(IDLE_LOOKS):
+        while any(set(file.read_text().split()) != {"0"} for file in files):
+            time.sleep(IDLE_S)
+        # What ends may lead to more, by a worker.
+        time.sleep(IDLE_S)
+
+
+@contextmanager
+def _damaged(filesystem: BtrfsFilesystem) -> Iterator[DamagedDevices]:
+    # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
+    backing = dict(enumerate(filesystem.backing_files, 1))
+    with DamagedDevices.opened(backing, dict(enumerate(filesystem.disks, 1))) as devices:
+        yield devices
 
 
 def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:

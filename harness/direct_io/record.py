@@ -29,7 +29,7 @@ CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
 WORD = 8
 _COLUMNS = (
-    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio"),
+    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio", "follows"),
     *("tid", "returned", "digest"),
 )
 
@@ -52,6 +52,8 @@ class DirectRead:
     """Whether it was made with RWF_NOWAIT."""
     aio: bool = False
     """Whether it was made by io_submit(2)."""
+    follows: bool = False
+    """Whether it was made of what the read before had left of its damage."""
     tid: int = 0
     """Thread that called."""
     returned: int = 0
@@ -59,7 +61,7 @@ class DirectRead:
     digest: int = 0
     """CRC-32C of the memory, `memory_bytes` of it, which was `POISON` before."""
     copies: Sequence[CopyState] = ()
-    """All copies of the blocks that were damaged before the read, until after it."""
+    """All copies of the blocks that were damaged before the read, or the one that it follows."""
 
     @property
     def memory_bytes(self) -> int:
@@ -112,11 +114,13 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
         vectors = bundle.table(VECTORS_FILE)
         all_vectors = list(map(IoVec, vectors["base"].tolist(), vectors["length"].tolist()))
         ends = list(accumulate(table["vectors"].tolist()))
-        columns = (table[name].tolist() for name in _COLUMNS)
+        # Bundles of before there were reads that follow do not say so.
+        told = {"follows": np.zeros(len(ends), np.int64), **table}
+        columns = (told[name].tolist() for name in _COLUMNS)
         reads = []
         for begin, end, row in zip([0, *ends], ends, zip(*columns, strict=True), strict=False):
-            file, offset, cached, start, length, nowait, aio, *rest = row
-            kinds = bool(nowait), bool(aio)
+            file, offset, cached, start, length, nowait, aio, follows, *rest = row
+            kinds = bool(nowait), bool(aio), bool(follows)
             iov = all_vectors[begin:end]
             reads.append(DirectRead(file, offset, iov, bool(cached), start, length, *kinds, *rest))
         return _with_copies(bundle, reads), bundle.table(EVENTS_FILE)

@@ -53,7 +53,7 @@ def _change_sums(filesystem: FileSystem, sums: Mapping[int, bytes | None]) -> No
 
 
 def _change_leaf(filesystem: FileSystem, leaf: bytearray, left: dict[int, bytes | None]) -> bool:
-    """Change what the leaf has of the blocks that are `left`, and take those out; return whether it had any."""
+    """Change what the leaf has of blocks that are `left`, and take them out; return whether it had any."""
     size, before = filesystem.rules.csum_type.size, len(left)
     for key, data in items(memoryview(leaf)):
         if key.type != KeyType.EXTENT_CSUM:

@@ -46,7 +46,7 @@ def layout() -> Layout:
 
 
 READS = [
-    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, 99, -5, 1 << 31),
+    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, True, 99, -5, 8),
     DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, Damage.CORRUPT, 12, 13)]),
 ]
 EVENTS = {name: np.zeros(3, RECORD[name]) for name in RECORD.names or () if name != "header"}
@@ -108,9 +108,9 @@ def test_devices_are_damaged_and_healed(tmp_path: Path) -> None:
     image.write_bytes(b"g" * 4 * BLOCK)
     copies = [CopyState(0, 1, BLOCK, damaged=Damage.CORRUPT), CopyState(0, 1, 2 * BLOCK, damaged=Damage.NONE)]
     with DamagedDevices.opened({1: image}) as devices:
-        with devices.damaged(copies) as found:
-            assert image.read_bytes()[BLOCK : 2 * BLOCK] == damage_data(copies[0].stripe)
-        assert [one.before == one.after for one in found] == [False, True]
+        devices.damage(copies)
+        assert image.read_bytes()[BLOCK : 2 * BLOCK] == damage_data(copies[0].stripe)
+        assert [one.before == one.after for one in devices.look()] == [False, True]
     assert image.read_bytes() == b"g" * 4 * BLOCK
 
 

@@ -63,10 +63,8 @@ class _RandomReads:
         capture.begin(experiment.mount, filesystem.devices)
         reads = self._reads(experiment, layout)
         paths = [built.path for built in made.read]
-        # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
-        backing = dict(enumerate(filesystem.backing_files, 1))
         done: list[DirectRead] = []
-        experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, backing)))
+        experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, filesystem)))
         if self.damaging:
             layout.corruption_errs = _corruption_errs(experiment)
         experiment.step("keep", lambda: capture.keep(done, layout))
