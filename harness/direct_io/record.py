@@ -85,6 +85,8 @@ class Layout:
     """Number of each file's inode."""
     corruption_errs: Mapping[int, int] = field(default_factory=dict)
     """By devid, how much the device's count of bad checksums grew over all reads."""
+    read_errs: Mapping[int, int] | None = None
+    """The same of errors of reads; None in bundles of before that was kept."""
 
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
@@ -166,7 +168,10 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "present": sorted(layout.volume.present),
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
-            "corruption_errs": {str(devid): count for devid, count in layout.corruption_errs.items()},
+            "bad_sums": sorted(contents.bad_sums),
+            "broken": sorted(contents.broken),
+            "corruption_errs": _by_devid_to_json(layout.corruption_errs),
+            **({"read_errs": _by_devid_to_json(layout.read_errs)} if layout.read_errs is not None else {}),
         },
     )
 
@@ -187,7 +192,8 @@ def load_layout(bundle: Bundle) -> Layout:
             {int(dev): devid for dev, devid in told["devices"].items()},
             told["flags"],
             told["inodes"],
-            {int(devid): count for devid, count in told["corruption_errs"].items()},
+            _by_devid_of_json(told["corruption_errs"]),
+            _by_devid_of_json(told["read_errs"]) if "read_errs" in told else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None
@@ -205,11 +211,22 @@ def _contents(told: Mapping[str, Any], words: bytes) -> StoredContents:
         return data
 
     contents = StoredContents({})
+    # Bundles of before these were kept have none.
+    contents.bad_sums.update(told.get("bad_sums", ()))
+    contents.broken.update(told.get("broken", ()))
     for logical, length in told["runs"]:
         contents.add(logical, take(length))
     for key, length in told["compressed"]:
         contents.compressed[bytes.fromhex(key) if isinstance(key, str) else key] = take(length)
     return contents
+
+
+def _by_devid_to_json(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(devid): count for devid, count in counts.items()}
+
+
+def _by_devid_of_json(told: Mapping[str, int]) -> dict[int, int]:
+    return {int(devid): count for devid, count in told.items()}
 
 
 def _item_to_json(item: FileExtent) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from reference.direct_io.mainline.page_cache import page_data
 from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
 from suites.direct_io.requests import LONG_SHARE, damaged_reads, random_reads
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "PROFILES", "Made", "RandomReads", "device_stats"]
 
 MIB = 1 << 20
 BTRFS_IOC_INO_LOOKUP = 0xD0009412
@@ -39,7 +39,7 @@ FIRST_FREE_OBJECTID = 256
 
 
 @dataclass(frozen=True)
-class _RandomReads:
+class RandomReads:
     """What a case does."""
 
     files: int
@@ -58,23 +58,32 @@ class _RandomReads:
         experiment.step("umount", filesystem.umount)
         described = experiment.step("read devices", _described, filesystem.devices, ids, made)
         layout = described.layout
-        experiment.step("mount", filesystem.mount)
+        self.spoil(experiment, layout)
+        self.mount(experiment, layout)
         capture = experiment.direct_io()
         capture.begin(experiment.mount, filesystem.devices)
-        reads = self._reads(experiment, layout)
+        reads = self.reads_of(experiment, layout)
         paths = [built.path for built in made.read]
         done: list[DirectRead] = []
         experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, filesystem)))
-        if self.damaging:
-            layout.corruption_errs = _corruption_errs(experiment)
+        layout.corruption_errs = device_stats(experiment, "corruption_errs")
+        layout.read_errs = device_stats(experiment, "read_io_errs")
         experiment.step("keep", lambda: capture.keep(done, layout))
 
-    def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
+    def spoil(self, experiment: LiveExperiment, layout: Layout) -> None:
+        """Do to the unmounted file system what no other copy helps against, and say so in the layout."""
+
+    def mount(self, experiment: LiveExperiment, layout: Layout) -> None:
+        """Mount it as it is to be read."""
+        del layout
+        experiment.step("mount", experiment.filesystem.mount)
+
+    def reads_of(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
         if self.damaging:
             return damaged_reads(experiment.rng, layout, self.reads)
         return random_reads(experiment.rng, layout.files, self.reads, self.long)
 
-    def _make_files(self, experiment: LiveExperiment) -> _Made:
+    def _make_files(self, experiment: LiveExperiment) -> Made:
         donors = make_donors(experiment)
         subvolume = experiment.mount / "files"
         experiment.btrfs("subvolume", "create", subvolume)
@@ -88,7 +97,7 @@ class _RandomReads:
         experiment.btrfs("subvolume", "snapshot", "-r", subvolume, snapshot)
         shared = [Built(snapshot / built.path.name, built.image) for built in files[::3]]
         experiment.sync()
-        return _Made([*files, *shared], donors)
+        return Made([*files, *shared], donors)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ class _Described:
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
     """What there is to read."""
 
     read: Sequence[Built]
@@ -117,10 +126,10 @@ class _Made:
         return f"{len(self.read)} files"
 
 
-def _corruption_errs(experiment: LiveExperiment) -> dict[int, int]:
-    """Return the devices' counts of bad checksums, by devid."""
+def device_stats(experiment: LiveExperiment, name: str) -> dict[int, int]:
+    """Return the devices' counts of errors of that name, by devid."""
     told = json.loads(experiment.btrfs("--format", "json", "device", "stats", experiment.mount))
-    return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
+    return {int(one["devid"]): int(one[name]) for one in told["device-stats"]}
 
 
 def _file_id(path: Path) -> FileId:
@@ -131,11 +140,11 @@ def _file_id(path: Path) -> FileId:
     return FileId(struct.unpack_from("<Q", lookup)[0], path.stat().st_ino)
 
 
-def _described(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> _Described:
+def _described(devices: Sequence[Path], ids: Sequence[FileId], made: Made) -> _Described:
     return _Described(_layout(devices, ids, made))
 
 
-def _layout(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> Layout:
+def _layout(devices: Sequence[Path], ids: Sequence[FileId], made: Made) -> Layout:
     """Read from the devices what lies where; DataMismatchError if the files do not hold what was written."""
     try:
         with FileSystem(devices) as filesystem:
@@ -184,36 +193,37 @@ def _case(
     long: float = LONG_SHARE,
     groups: Sequence[str] = ("quick", "auto"),
 ) -> Case:
-    devices = _PROFILES[profile]
+    devices = PROFILES[profile]
     what = "direct reads of damaged files" if damaging else "random direct reads of files"
     return Case(
         f"direct_io/{name}",
         f"{what} of every kind of extent, {profile} on {devices} devices",
         frozenset(groups),
         BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, mount_options=("noatime",)),
-        _RandomReads(files, reads, damaging, long),
+        RandomReads(files, reads, damaging, long),
         120.0,
         DIRECT_IO,
         why_no_direct_io,
     )
 
 
-_PROFILES = {
+PROFILES = {
     "single": 1,
     "dup": 1,
     "raid0": 3,
     "raid1": 2,
     "raid1c3": 3,
+    "raid1c4": 4,
     "raid10": 4,
     "raid5": 3,
     "raid6": 6,
 }
 """How many devices each has."""
-_DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid10")
+_DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid1c4", "raid10")
 """Of RAID5 and 6, how a block is rebuilt is not modelled."""
 
 CASES: tuple[Case, ...] = (
-    *(_case(profile, profile, reads=3000) for profile in _PROFILES),
+    *(_case(profile, profile, reads=3000) for profile in PROFILES),
     _case("long", "raid1", reads=1000, long=1.0),
     *(_case(f"damaged-{profile}", profile, reads=600, damaging=True) for profile in _DAMAGED),
     _case("data-dup", "dup", reads=900, files=7, groups=("data",)),
@@ -223,6 +233,6 @@ CASES: tuple[Case, ...] = (
         _case(f"data-damaged-{profile}", profile, reads=250, files=7, damaging=True, groups=("data",))
         for profile in ("raid1c3", "raid10")
     ),
-    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in _PROFILES),
+    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in PROFILES),
 )
 """Every case."""
