@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import crc32c
 
-from harness.direct_io.damage import CopyState, damage_data
+from harness.direct_io.damage import CopyState, Damage, damage_data
 from harness.direct_io.record import DirectRead, Layout
 from harness.direct_io.seen import Seen
 from reference.direct_io.mainline import DirectCall, Outcome, Reader, Timing
 from reference.direct_io.source import Request
+from reference.readahead.source import Stripe
 
 __all__ = ["Predicted", "predict_reads"]
 
@@ -23,10 +24,12 @@ class Predicted:
 
     outcome: Outcome
     direct: list[DirectCall]
+    damaged: Set[Stripe]
+    """Blocks of devices that have other data after the read."""
 
     def digest_after(self, copy: CopyState) -> int:
         """Return the CRC-32C of what a copy holds after the read."""
-        left = copy.damaged and copy.stripe not in self.outcome.completion.repaired
+        left = copy.stripe in self.damaged
         return crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before
 
 
@@ -46,20 +49,32 @@ def predict_reads(
     for number, read in enumerate(reads):
         if read.file not in readers:
             readers[read.file] = make(layout, read.file)
-        predicted = _predict(layout, readers[read.file], read, len(seen[number].bios))
+        predicted = _predict(layout, readers[read.file], read, seen[number])
+        # What follows finds what this one has left.
+        for place in predicted.outcome.completion.repaired:
+            layout.contents.damaged.pop(place, None)
         yield read, _queued(predicted) if read.aio and len(seen[number].direct) == 1 else predicted
 
 
-def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Predicted:
+def _predict(layout: Layout, reader: Reader, read: DirectRead, seen: Seen) -> Predicted:
     if read.cached:
         reader.cache.drop(read.drop_from, read.drop_from + read.drop_bytes)
     else:
         reader.cache.drop()
-    layout.contents.damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
+    if not read.follows:
+        _damage(layout, read)
     length = sum(length for _, length in read.iov)
     request = Request(read.offset, read.iov, length, pid=read.tid)
-    outcome = reader.read(request, nowait=read.nowait, timing=Timing(bios, error_lost=read.returned >= 0))
-    return Predicted(outcome, outcome.direct)
+    in_all = len(seen.bios) + len(seen.repair_reads)
+    timing = Timing(len(seen.bios), read.returned, in_all)
+    outcome = reader.read(request, nowait=read.nowait, timing=timing)
+    return Predicted(outcome, outcome.direct, set(layout.contents.damaged) - outcome.completion.repaired)
+
+
+def _damage(layout: Layout, read: DirectRead) -> None:
+    damaged = [copy for copy in read.copies if copy.damaged]
+    layout.contents.damaged = {copy.stripe: damage_data(copy.stripe) for copy in damaged}
+    layout.contents.unreadable = {c.stripe for c in damaged if c.damaged is Damage.UNREADABLE}
 
 
 def _queued(predicted: Predicted) -> Predicted:

@@ -92,10 +92,10 @@ def _spoil(experiment: LiveExperiment, sums: Sequence[int], streams: Sequence[Fi
 
 
 def _checked_blocks(file: File) -> list[int]:
-    """Return the blocks of a file that have checksums, by logical address; of compressed extents the first."""
+    """Return the blocks of a file that have checksums, by logical address; the first of compressed extents."""
     if file.nodatasum:
         return []
-    found = []
+    found: list[int] = []
     for item in file.items:
         if item.type is ExtentType.REG and item.disk_bytenr:
             start = item.disk_bytenr + (0 if item.compression else item.offset)

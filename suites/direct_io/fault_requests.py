@@ -94,7 +94,9 @@ class FaultyReads:
         stripes = self._row(chunk, logical)
         chosen = self._chosen(chunk, stripes, checked=checked)
         for stripe in stripes:
-            yield CopyState(logical, *stripe, self.rng.choice(self.kinds) if stripe in chosen else Damage.NONE)
+            yield CopyState(
+                logical, *stripe, self.rng.choice(self.kinds) if stripe in chosen else Damage.NONE
+            )
 
     def _row(self, chunk: Chunk, logical: int) -> list[Stripe]:
         """Return all copies; of RAID5 and 6 the block's own first, then the rest of its row."""

@@ -79,6 +79,7 @@ class RandomReads:
         experiment.step("mount", experiment.filesystem.mount)
 
     def reads_of(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
+        """Choose what is read."""
         if self.damaging:
             return damaged_reads(experiment.rng, layout, self.reads)
         return random_reads(experiment.rng, layout.files, self.reads, self.long)

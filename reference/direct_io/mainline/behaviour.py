@@ -39,6 +39,11 @@ class Behaviour:
     """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere (read:
     `btrfs_get_io_geometry` of 5.10)."""
 
+    bio_fails_whole: bool = True
+    """A block without good copy has all pages of its bio be those that could not be read (`end_bbio_data_read`
+    in fs/btrfs/extent_io.c), since 6.3: "btrfs: handle checksum validation and repair at the storage layer".
+    Before, only its own page (read: `end_bio_extent_readpage`)."""
+
     loses_errors: bool = False
     """A bad block in a part of a bio that was cut may go unnoticed (`error_may_be_lost`, measured on 6.18;
     docs/known-issues.md)."""
@@ -50,7 +55,7 @@ class Behaviour:
 
 
 Behaviour.linux_6_18 = Behaviour(loses_errors=True)
-Behaviour.linux_6_1 = Behaviour()
+Behaviour.linux_6_1 = Behaviour(bio_fails_whole=False)
 Behaviour.linux_5_10 = Behaviour(
     read_limit=1,
     reads_behind_eof=False,
@@ -58,4 +63,5 @@ Behaviour.linux_5_10 = Behaviour(
     repairs_in_ring=False,
     repairs_all=False,
     mirrored_cut=True,
+    bio_fails_whole=False,
 )

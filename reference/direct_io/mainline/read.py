@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from errno import EAGAIN, EIO
 
 from reference.direct_io.mainline.behaviour import Behaviour
@@ -64,7 +64,8 @@ class _Read:
         self.under_way: set[int] = set()
         """Pages that are not waited for."""
         self.timing = timing
-        self.ki_pos = request.offset
+        self.request_offset = self.ki_pos = request.offset
+        self.given_up = -1
         self.iter = IovIter(request.iov)
         self.outcome = Outcome(writes=self.iter.writes, completion=self.ends.done)
 
@@ -136,7 +137,7 @@ class _Read:
         if not self.ends.done.failed:
             return
         may_be_lost = error_may_be_lost(self.outcome.submitted, self.ends.done.failed)
-        if not (self.behaviour.loses_errors and may_be_lost and self.timing.error_lost):
+        if not (self.behaviour.loses_errors and may_be_lost and self.timing.returned >= 0):
             raise OSError(EIO, "a block has no good copy")
         self.outcome.error_lost = True
 
@@ -210,13 +211,27 @@ class _Read:
             return pages
         if not cache.is_bad(pages[-1]):
             return pages
-        for bio in cache.btrfs_read_folio(pages[-1]):
-            self.fill_pages(bio)
+        if pages[-1] != self.given_up:
+            for bio in cache.btrfs_read_folio(pages[-1]):
+                self.fill_pages(bio)
+            if cache.is_bad(pages[-1]):
+                cache.shrink_readahead_size_eio()
         if not cache.is_bad(pages[-1]):
             return pages
         if len(pages) == 1:
             raise OSError(EIO, "a page cannot be read")
+        if self.read_no_more():
+            self.given_up = pages[-1]
         return pages[:-1]
+
+    def read_no_more(self) -> bool:
+        """Whether nothing more was read than by now.
+
+        A page behind others is read again at once, and another time when it is the first; but if it is locked
+        when the others are found, only then (`filemap_update_page`).
+        """
+        by_now = len(self.outcome.bios) + len(self.ends.done.reads)
+        return self.timing.reads_in_all is not None and by_now >= self.timing.reads_in_all
 
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
@@ -224,17 +239,40 @@ class _Read:
         pieces = list(self.submit(bio.kind, bio.logical, bio.length))
         if self.nowait:
             self.under_way.update(bio.pages)
+        if any(piece.copy is None for piece in pieces) and self.fails_whole(bio, pieces):
+            self.reader.cache.held.update(dict.fromkeys(bio.pages))
+        elif bio.packed is None:
+            self.hold(bio, pieces)
+        elif self.contents.inflated(bio.packed) is None:
+            self.reader.cache.held.update(dict.fromkeys(bio.pages))
+
+    def fails_whole(self, bio: LogicalBio, pieces: Sequence[Piece]) -> bool:
+        """Whether a block without good copy makes all pages of a bio bad.
+
+        If its error is lost, none of them is: there are zeros in place of the block.
+        """
+        if not self.behaviour.bio_fails_whole:
+            return bio.packed is not None
+        first = next(number for number, piece in enumerate(pieces) if piece.copy is None)
+        before = sum(piece.length for piece in pieces[:first])
+        mine = [one for one in self.outcome.submitted if one.whole == self.outcome.submitted[-1].whole]
+        failed = {n - len(self.outcome.submitted) + len(mine) for n in self.ends.done.failed}
+        if not (self.behaviour.loses_errors and error_may_be_lost(mine, failed)):
+            return True
+        place = bio.pages[0] * BLOCK + before
+        lost = bio.packed is None and self.timing.returned > place - self.request_offset
+        self.outcome.error_lost |= lost
+        return not lost
+
+    def hold(self, bio: LogicalBio, pieces: Sequence[Piece]) -> None:
+        """Have pages hold what was read, where that need not be what was written."""
         held = self.reader.cache.held
-        if bio.packed is not None:
-            if any(piece.copy is None for piece in pieces) or self.contents.inflated(bio.packed) is None:
-                held.update(dict.fromkeys(bio.pages))
-            return
         pages = iter(bio.pages)
         for logical, length, copy in pieces:
             for inside in range(0, length, BLOCK):
                 page = next(pages)
                 if copy is None:
-                    held[page] = None
+                    held[page] = memoryview(bytes(BLOCK)) if self.behaviour.bio_fails_whole else None
                 elif self.file.nodatasum:
                     place = copy._replace(physical=copy.physical + inside)
                     held[page] = self.contents.copy(*place, logical + inside, BLOCK)
