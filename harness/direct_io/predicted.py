@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import crc32c
@@ -24,13 +24,13 @@ class Predicted:
 
     outcome: Outcome
     direct: list[DirectCall]
-    damaged: Set[Stripe]
-    """Blocks of devices that have other data after the read."""
+    damaged: Mapping[Stripe, bytes]
+    """Blocks of devices that have other data after the read, and what."""
 
     def digest_after(self, copy: CopyState) -> int:
         """Return the CRC-32C of what a copy holds after the read."""
-        left = copy.stripe in self.damaged
-        return crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before
+        left = self.damaged.get(copy.stripe)
+        return copy.before if left is None else crc32c.crc32c(left)
 
 
 def predict_reads(
@@ -51,8 +51,7 @@ def predict_reads(
             readers[read.file] = make(layout, read.file)
         predicted = _predict(layout, readers[read.file], read, seen[number])
         # What follows finds what this one has left.
-        for place in predicted.outcome.completion.repaired:
-            layout.contents.damaged.pop(place, None)
+        layout.contents.damaged = dict(predicted.damaged)
         yield read, _queued(predicted) if read.aio and len(seen[number].direct) == 1 else predicted
 
 
@@ -68,7 +67,13 @@ def _predict(layout: Layout, reader: Reader, read: DirectRead, seen: Seen) -> Pr
     in_all = len(seen.bios) + len(seen.repair_reads)
     timing = Timing(len(seen.bios), read.returned, in_all)
     outcome = reader.read(request, nowait=read.nowait, timing=timing)
-    return Predicted(outcome, outcome.direct, set(layout.contents.damaged) - outcome.completion.repaired)
+    return Predicted(outcome, outcome.direct, _left(layout.contents.damaged, outcome.completion.repaired))
+
+
+def _left(damaged: Mapping[Stripe, bytes], repaired: Mapping[Stripe, Stripe]) -> dict[Stripe, bytes]:
+    """Return what is damaged after blocks were written over, with what others had."""
+    left = {place: data for place, data in damaged.items() if place not in repaired}
+    return left | {place: damaged[source] for place, source in repaired.items() if source in damaged}
 
 
 def _damage(layout: Layout, read: DirectRead) -> None:

@@ -82,10 +82,15 @@ def _make(
                 devices.damage(read.copies)
             capture.number(number)
             done = _one(files[read.file], view, read, aio)
-            if read.copies and done.returned <= 0:
+            if done.returned < _expected(files[read.file], read):
                 _wait_until_idle(paths)
             made.append(replace(done, tid=tid, copies=devices.look()))
     return made
+
+
+def _expected(fd: int, read: DirectRead) -> int:
+    """Return how much a read returns that nothing goes wrong with."""
+    return min(sum(length for _, length in read.iov), max(0, os.fstat(fd).st_size - read.offset))
 
 
 def _wait_until_idle(devices: Sequence[Path]) -> None:

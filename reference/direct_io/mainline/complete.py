@@ -48,8 +48,8 @@ class Completion:
     """Which of the bios, by number, have a block none of whose copies is good."""
     lost: set[int] = field(default_factory=set)
     """Those blocks, by logical address. Memory has zeros in their place (`btrfs_data_csum_ok`)."""
-    repaired: set[Stripe] = field(default_factory=set)
-    """Blocks over which good data were written."""
+    repaired: dict[Stripe, Stripe] = field(default_factory=dict)
+    """Blocks that were written over, and whence the data were: good ones, if there are checksums."""
 
 
 def error_may_be_lost(submitted: Sequence[Submitted], failed: Set[int]) -> bool:
@@ -130,9 +130,10 @@ class BioEnds:
                 return None
             mirror = again = following
             state = self._read_again(chunk, logical, mirror, places)
+        found = REBUILT if chunk.parities and mirror > 1 else places[mirror - 1]
         for place in reversed(tried if self._behaviour.repairs_all else tried[-1:]):
-            self._btrfs_repair_io_failure(place)
-        return REBUILT if chunk.parities and mirror > 1 else places[mirror - 1]
+            self._btrfs_repair_io_failure(place, found)
+        return found
 
     def _places(self, chunk: Chunk, logical: int) -> Sequence[Stripe]:
         """Return where each mirror is written; what is rebuilt, of RAID5 and 6, where the data were."""
@@ -173,10 +174,10 @@ class BioEnds:
         """Count a bio that has failed; a missing device has no count."""
         self.done.read_errs[devid] += devid in self._volume.present and BadBlock.UNREADABLE in bad
 
-    def _btrfs_repair_io_failure(self, place: Stripe) -> None:
+    def _btrfs_repair_io_failure(self, place: Stripe, source: Stripe) -> None:
         if place.devid in self._volume.present and not self._volume.read_only:
             self.done.writes.append(Bio(BioKind.REPAIR, *place, BLOCK))
-            self.done.repaired.add(place)
+            self.done.repaired[place] = source
 
     def _send(self, bios: list[Bio], place: Stripe) -> None:
         """Send a bio for a block; none goes to a missing device."""

@@ -130,7 +130,9 @@ class _Read:
     def error_came_back(self) -> bool:
         """Whether a bio has failed already (`dio->error`)."""
         before = self.timing.bios_before_error
-        return bool(self.ends.done.failed) and before is not None and len(self.outcome.submitted) >= before
+        if self.timing.returned >= 0 or before is None:
+            return False
+        return bool(self.ends.done.failed) and len(self.outcome.bios) >= before
 
     def raise_error(self) -> None:
         """OSError with EIO if a bio has failed, unless that is lost on the way."""
@@ -275,6 +277,8 @@ class _Read:
                     held[page] = memoryview(bytes(BLOCK)) if self.behaviour.bio_fails_whole else None
                 elif self.file.nodatasum:
                     place = copy._replace(physical=copy.physical + inside)
+                    # A block that was written over in this read has what another one had.
+                    place = self.ends.done.repaired.get(place, place)
                     held[page] = self.contents.copy(*place, logical + inside, BLOCK)
 
     def copy_pages(self, start: int, end: int) -> int:
