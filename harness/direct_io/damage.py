@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from loopdevs import Failing, RotationalDevice
 from reference.readahead.source import Stripe
 
-__all__ = ["BLOCK", "CopyState", "Damage", "DamagedDevices", "damage_data"]
+__all__ = ["BLOCK", "CopyState", "Damage", "DamagedDevices", "damage_data", "device_stats"]
 
 BLOCK = 4096
 
@@ -56,6 +57,12 @@ def damage_data(place: Stripe) -> bytes:
     """Return what damage puts there: each place has its own."""
     words = np.arange(BLOCK // 8, dtype=np.uint64) + np.uint64(place.physical * 64 + place.devid)
     return words.tobytes()
+
+
+def device_stats(btrfs: Callable[..., str], mount: Path, name: str) -> dict[int, int]:
+    """Return the devices' counts of errors of that name, by devid; `btrfs` runs the tool."""
+    told = json.loads(btrfs("--format", "json", "device", "stats", mount))
+    return {int(one["devid"]): int(one[name]) for one in told["device-stats"]}
 
 
 class DamagedDevices:

@@ -7,11 +7,10 @@ import ctypes
 import mmap
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
 
 import crc32c
@@ -19,7 +18,9 @@ import crc32c
 from harness.direct_io.aio import Aio
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
+from harness.direct_io.pages import wait_for_data
 from harness.direct_io.record import DirectRead
+from harness.direct_io.threads import Threads
 from loopdevs import BtrfsFilesystem
 
 __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
@@ -27,12 +28,8 @@ __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
 POISON = 0xA5
 """What the memory is filled with before each read."""
 MEMORY_BYTES = 16 << 20
-IDLE_LOOKS, IDLE_S = 3, 0.001
-"""So often and so long nothing may be under way."""
 BATCH = 64
 """So many reads one thread makes before it is another's turn."""
-THREADS = 7
-"""Enough that every copy of every profile is some thread's."""
 
 
 def make_reads(
@@ -41,23 +38,32 @@ def make_reads(
     capture: DirectIoCapture,
     filesystem: BtrfsFilesystem,
 ) -> list[DirectRead]:
-    """Make all reads, of the files at `paths` in the file system; return them with what came of them."""
+    """Make all reads, of the files at `paths` in the file system; return them with what came of them.
+
+    A read that bears the number of the thread that made it once is made by one that is like it (`Threads`).
+    """
     done: list[DirectRead] = []
     with (
-        _threads() as pools,
+        Threads() as threads,
         _opened(paths) as files,
         _damaged(filesystem) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
         # Pages that were never touched would make the kernel give up reading directly.
         memory[:] = bytes([POISON]) * MEMORY_BYTES
-        for number, begin in enumerate(range(0, len(reads), BATCH)):
-            batch = reads[begin : begin + BATCH]
-            pool = pools[number % THREADS]
-            work = pool.submit(_make, files, devices, filesystem.devices, memory, begin, batch, capture)
+        for number, batch in enumerate(_batches(reads)):
+            pool = threads.like(batch[0].tid) if batch[0].tid else threads.turn(number)
+            work = pool.submit(_make, files, devices, filesystem.devices, memory, len(done), batch, capture)
             done += work.result()
             capture.drain()
     return done
+
+
+def _batches(reads: Sequence[DirectRead]) -> Iterator[Sequence[DirectRead]]:
+    """Yield what one thread makes before it is another's turn."""
+    for _, same in groupby(reads, lambda read: read.tid):
+        while batch := list(islice(same, BATCH)):
+            yield batch
 
 
 def _make(
@@ -71,6 +77,7 @@ def _make(
 ) -> list[DirectRead]:
     tid = threading.get_native_id()
     made = []
+    faulty = any(read.copies for read in batch)
     with memoryview(memory) as view, Aio.opened() as aio:
         for number, read in enumerate(batch, begin):
             if not read.cached:
@@ -80,27 +87,16 @@ def _make(
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
             if not read.follows:
                 devices.damage(read.copies)
+            if faulty:
+                capture.drain()
             capture.number(number)
             done = _one(files[read.file], view, read, aio)
-            if done.returned < _expected(files[read.file], read):
-                _wait_until_idle(paths)
+            if faulty:
+                # What is still under way may repair a copy.
+                inode = os.fstat(files[read.file]).st_ino
+                wait_for_data(files[read.file], capture.new_pages(inode), paths)
             made.append(replace(done, tid=tid, copies=devices.look()))
     return made
-
-
-def _expected(fd: int, read: DirectRead) -> int:
-    """Return how much a read returns that nothing goes wrong with."""
-    return min(sum(length for _, length in read.iov), max(0, os.fstat(fd).st_size - read.offset))
-
-
-def _wait_until_idle(devices: Sequence[Path]) -> None:
-    """Wait until nothing is under way: a read that fails does not wait for all that was read ahead."""
-    files = [Path("/sys/block") / device.name / "inflight" for device in devices]
-    for _ in range(IDLE_LOOKS):
-        while any(set(file.read_text().split()) != {"0"} for file in files):
-            time.sleep(IDLE_S)
-        # What ends may lead to more, by a worker.
-        time.sleep(IDLE_S)
 
 
 @contextmanager
@@ -138,12 +134,6 @@ def _preadv(fd: int, vectors: list[memoryview], offset: int, flags: int) -> int:
 def _fill(used: memoryview) -> None:
     whole = (ctypes.c_char * len(used)).from_buffer(used)
     ctypes.memset(whole, POISON, len(used))
-
-
-@contextmanager
-def _threads() -> Iterator[list[ThreadPoolExecutor]]:
-    with ExitStack() as made:
-        yield [made.enter_context(ThreadPoolExecutor(1, f"reads {n}")) for n in range(THREADS)]
 
 
 @contextmanager

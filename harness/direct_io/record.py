@@ -15,6 +15,7 @@ from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
 from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.events import EVENTS_FILE
+from harness.direct_io.plan import Plan, plan_of_json, plan_to_json
 from harness.errors import UserError
 from reference.direct_io.mainline import File, Volume
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec
@@ -27,6 +28,7 @@ COPIES_FILE = "direct_io_copies.npz"
 VECTORS_FILE = "direct_io_vectors.npz"
 CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
+PLAN_FILE = "direct_io_plan.json"
 WORD = 8
 _COLUMNS = (
     *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio", "follows"),
@@ -87,6 +89,16 @@ class Layout:
     """By devid, how much the device's count of bad checksums grew over all reads."""
     read_errs: Mapping[int, int] | None = None
     """The same of errors of reads; None in bundles of before that was kept."""
+    plan: Plan | None = None
+    """How the files were made; None in bundles that are older than plans."""
+
+    def __str__(self) -> str:
+        """Few words, where steps are told."""
+        return f"{sum(len(file.items) for file in self.files)} extents"
+
+    features: Sequence[str] | None = None
+    """Those of `reference.direct_io.mainline.FEATURES` that the kernel has. None in bundles from before they
+    were kept, which are all of 6.18."""
 
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
@@ -143,6 +155,8 @@ def _with_copies(bundle: Bundle, reads: list[DirectRead]) -> list[DirectRead]:
 
 def save_layout(writer: BundleWriter, layout: Layout) -> None:
     """Put the layout into a bundle."""
+    if layout.plan:
+        writer.add_json(PLAN_FILE, plan_to_json(layout.plan))
     contents = layout.contents
     stretches = [*contents.runs.values(), *contents.compressed.values()]
     words = b"".join(bytes(one).ljust(-(-len(one) // WORD) * WORD, b"\0") for one in stretches)
@@ -168,6 +182,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "present": sorted(layout.volume.present),
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
+            "features": None if layout.features is None else list(layout.features),
             "bad_sums": sorted(contents.bad_sums),
             "broken": sorted(contents.broken),
             "corruption_errs": _by_devid_to_json(layout.corruption_errs),
@@ -194,6 +209,8 @@ def load_layout(bundle: Bundle) -> Layout:
             told["inodes"],
             _by_devid_of_json(told["corruption_errs"]),
             _by_devid_of_json(told["read_errs"]) if "read_errs" in told else None,
+            plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
+            told.get("features"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None

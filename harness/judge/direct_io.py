@@ -18,7 +18,7 @@ from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
 
 __all__ = [
     "LOST_ERROR",
@@ -46,10 +46,15 @@ class DirectReadsJudgement:
 
     checks: tuple[Check, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    first_wrong: Mapping[str, int] = field(default_factory=dict)
+    """By check, the number of the first read that is not as predicted; of those that go by reads."""
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
-    """Judge a bundle's direct reads; no checks if it has none. UserError for damaged files."""
+    """Judge a bundle's direct reads; no checks if it has none.
+
+    Raises UserError for damaged files, UnknownBehaviourError for a kernel that the model does not know.
+    """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
@@ -58,8 +63,10 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
-    """Return the model of one of the files."""
-    return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
+    """Return the model of one of the files, as of the kernel that was recorded; UnknownBehaviourError."""
+    features = layout.features
+    behaviour = Behaviour.linux_6_18 if features is None else behaviour_of(features)
+    return Reader(layout.files[number], layout.volume, layout.contents, behaviour)
 
 
 def judge_reads(
@@ -76,6 +83,8 @@ def judge_reads(
         tally.errors_lost += predicted.outcome.error_lost
         for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
+            if difference:
+                tally.first.setdefault(check, number)
     if any(read.copies for read in reads):
         for name, counts_ in ((STATISTICS, layout.corruption_errs), (READ_ERRS, layout.read_errs)):
             for devid in layout.volume.present if counts_ is not None else ():
@@ -83,12 +92,13 @@ def judge_reads(
                 wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
                 tally.add(name, 1, wrong if model != kernel else None)
     counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
-    return DirectReadsJudgement(tuple(tally.checks()), counts)
+    return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
 
 
 @dataclass
 class _Tally:
     errors_lost: int = 0
+    first: dict[str, int] = field(default_factory=dict)
     compared: Counter[str] = field(default_factory=Counter)
     wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -127,7 +137,7 @@ def _compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Co
     outcome = predicted.outcome
     same = outcome.returned == read.returned
     yield "return values", 1, None if same else (_returned(outcome.returned), _returned(read.returned))
-    if outcome.returned >= 0:
+    if outcome.returned >= 0 and not outcome.memory_unknown:
         # What memory holds after an error is nobody's business.
         digest = crc32c.crc32c(_memory(read, outcome))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")

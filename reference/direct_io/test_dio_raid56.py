@@ -38,7 +38,9 @@ def test_all_of_a_row_is_read_but_the_block() -> None:
     logical = at(chunk, 3)
     row = ChunkMap([chunk]).row(logical)
     found = raid56_parity_recover(chunk, row, logical, 2, {1, 2, 3}, good)
-    assert [(bio.devid, (bio.physical - bio.devid * MIB) // BLOCK, bio.length // BLOCK) for bio in found.reads] == [
+    assert [
+        (bio.devid, (bio.physical - bio.devid * MIB) // BLOCK, bio.length // BLOCK) for bio in found.reads
+    ] == [
         (1, 0, 3),
         (1, 4, 12),
         (2, 0, 16),

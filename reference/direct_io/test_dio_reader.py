@@ -11,6 +11,7 @@ import pytest
 
 from reference.direct_io.mainline import (
     BadBlock,
+    Behaviour,
     BioKind,
     File,
     Outcome,
@@ -78,9 +79,14 @@ def volume(profile: BlockGroupFlag = DATA, devices: int = 1) -> Volume:
     return Volume(ChunkMap([Chunk(0, 1 << 30, profile, stripes, sub)]), frozenset(range(1, devices + 1)))
 
 
-def reader(*items: FileExtent, size: int | None = None, on: Volume | None = None) -> Reader:
+def reader(
+    *items: FileExtent,
+    size: int | None = None,
+    on: Volume | None = None,
+    behaviour: Behaviour = Behaviour.linux_6_18,
+) -> Reader:
     end = items[-1].end if size is None else size
-    return Reader(File(end, items), on or volume(), Contents())
+    return Reader(File(end, items), on or volume(), Contents(), behaviour)
 
 
 def read(of: Reader, at: int, blocks: int, *, tid: int = 0, nowait: bool = False) -> Outcome:
@@ -97,6 +103,38 @@ def test_neighbours_are_merged_when_both_were_read() -> None:
     both = reader(plain(0, 2), plain(2, 2, DISK + 2 * BLOCK))
     assert lengths(read(both, 0, 4)) == [2, 2]
     assert lengths(read(both, 0, 4)) == [4]
+
+
+def test_in_6_1_a_map_made_of_two_is_not_merged_with_a_third() -> None:
+    for behaviour, expected in ((Behaviour.linux_6_12, [6]), (Behaviour.linux_6_1, [4, 2])):
+        items = [plain(n, 2, DISK + n * BLOCK) for n in (0, 2, 4)]
+        three = reader(*items, behaviour=behaviour)
+        read(three, 0, 6)
+        assert lengths(read(three, 0, 6)) == expected
+
+
+def test_an_empty_vector_at_an_odd_address_may_matter_where_a_bio_is_made() -> None:
+    mapped, hole = plain(0, 2), FileExtent(0, num_bytes=BLOCK)
+    first = [IoVec(5, 0), IoVec(BLOCK, 2 * BLOCK)]
+    between = [IoVec(BLOCK, BLOCK), IoVec(5, 0), IoVec(4 * BLOCK, BLOCK)]
+    last = [IoVec(BLOCK, 2 * BLOCK), IoVec(5, 0)]
+    due = {
+        Behaviour.linux_5_10: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_6_1: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_12: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_18: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_7_2: ("buffered", "direct", "direct", "buffered"),
+    }
+    behind_a_hole = (hole, plain(1, 1))
+    cases = (((mapped,), first), ((mapped,), between), ((mapped,), last), (behind_a_hole, between))
+    for behaviour, ways in due.items():
+        for (items, iov), way in zip(cases, ways, strict=True):
+            outcome = reader(*items, behaviour=behaviour).read(Request(0, iov, 2 * BLOCK))
+            if way == "EINVAL":
+                assert outcome.returned == -errno.EINVAL
+                continue
+            assert outcome.returned == 2 * BLOCK
+            assert outcome.parts[-1].how.value == way, (behaviour, iov)
 
 
 def test_neighbours_that_lie_elsewhere_or_are_preallocated_are_not() -> None:

@@ -22,8 +22,8 @@ from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout, fuse_skip_reasons
 from reference.direct_io.mainline import File
 from reference.direct_io.source import Compression, ExtentType, FileExtent
+from suites.direct_io.cases import PROFILES, RandomReads
 from suites.direct_io.fault_requests import FaultyReads
-from suites.direct_io.host_cases import PROFILES, RandomReads
 
 __all__ = ["CASES"]
 
@@ -92,7 +92,7 @@ def _spoil(experiment: LiveExperiment, sums: Sequence[int], streams: Sequence[Fi
 
 
 def _checked_blocks(file: File) -> list[int]:
-    """Return the blocks of a file that have checksums, by logical address; the first of compressed extents."""
+    """Return the blocks of a file that have checksums, by logical address; of what is compressed the first."""
     if file.nodatasum:
         return []
     found: list[int] = []
@@ -143,7 +143,7 @@ def _case(
             mount_options=("noatime",),
             can_fail=can_fail,
         ),
-        _Faulty(files, reads, faults=faults),
+        _Faulty(files, reads, damaging=True, faults=faults),
         180.0,
         DIRECT_IO,
         _why_not_failing if can_fail else _why_not,

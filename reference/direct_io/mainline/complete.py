@@ -30,6 +30,8 @@ class Piece(NamedTuple):
     length: int
     copy: Stripe | None
     """Where its data come from, `REBUILT` if not from one place; None if no copy is good."""
+    zeroed: bool = True
+    """If no copy is good, whether there are zeros: where one could be read (`btrfs_data_csum_ok`)."""
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Completion:
     failed: set[int] = field(default_factory=set)
     """Which of the bios, by number, have a block none of whose copies is good."""
     lost: set[int] = field(default_factory=set)
-    """Those blocks, by logical address. Memory has zeros in their place (`btrfs_data_csum_ok`)."""
+    """Those blocks, by logical address. Memory has nothing of them: see `Piece`."""
     repaired: dict[Stripe, Stripe] = field(default_factory=dict)
     """Blocks that were written over, and whence the data were: good ones, if there are checksums."""
 
@@ -82,12 +84,12 @@ class BioEnds:
             self._count_failure(devid, bad.values())
         pieces = []
         for inside in range(0, length, BLOCK):
-            copy: Stripe | None = Stripe(devid, physical + inside)
+            piece = Piece(one.logical + inside, BLOCK, Stripe(devid, physical + inside))
             if inside in bad:
-                copy = self._repair_one_sector(one, inside, bad[inside])
-            if copy is None:
+                piece = self._repair_one_sector(one, inside, bad[inside])
+            if piece.copy is None:
                 self.done.failed.add(number)
-            pieces.append(Piece(one.logical + inside, BLOCK, copy))
+            pieces.append(piece)
         return pieces
 
     def _bad_blocks(self, place: Stripe, logical: int, length: int) -> dict[int, BadBlock]:
@@ -110,30 +112,31 @@ class BioEnds:
             if place._replace(physical=place.physical + inside) not in repaired
         }
 
-    def _repair_one_sector(self, one: Submitted, inside: int, first: BadBlock) -> Stripe | None:
-        """Look for a good copy of a block, and write it over bad ones; return it."""
+    def _repair_one_sector(self, one: Submitted, inside: int, first: BadBlock) -> Piece:
+        """Look for a good copy of a block, and write it over bad ones; return what was found."""
         logical = one.logical + inside
         chunk = self._volume.chunks.lookup(logical)
         assert chunk is not None
         places = self._places(chunk, logical)
         tried: list[Stripe] = []
-        mirror, again = one.mirror_num, 0
+        mirror, again, zeroed = one.mirror_num, 0, False
         state: BadBlock | None = first
         while state is not None:
             tried.append(places[mirror - 1])
+            zeroed |= state is BadBlock.CORRUPT
             # What is rebuilt has no device that it could be counted for.
             rebuilt = bool(chunk.parities and mirror > 1)
             self.done.corruption_errs[places[mirror - 1].devid] += state is BadBlock.CORRUPT and not rebuilt
             following = next_mirror(self._behaviour, mirror, again, one.mirror_num, len(places))
             if following is None:
                 self.done.lost.add(logical)
-                return None
+                return Piece(logical, BLOCK, None, zeroed)
             mirror = again = following
             state = self._read_again(chunk, logical, mirror, places)
         found = REBUILT if chunk.parities and mirror > 1 else places[mirror - 1]
         for place in reversed(tried if self._behaviour.repairs_all else tried[-1:]):
             self._btrfs_repair_io_failure(place, found)
-        return found
+        return Piece(logical, BLOCK, found)
 
     def _places(self, chunk: Chunk, logical: int) -> Sequence[Stripe]:
         """Return where each mirror is written; what is rebuilt, of RAID5 and 6, where the data were."""

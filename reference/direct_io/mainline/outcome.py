@@ -63,10 +63,14 @@ class Outcome:
     direct: list[DirectCall] = field(default_factory=list)
     submitted: list[Submitted] = field(default_factory=list)
     """Bios in the order in which they are submitted."""
+    submitted_directly: int = 0
+    """How many of them, from the first on, are of what is direct; the page cache reads by the others."""
     completion: Completion = field(default_factory=Completion)
     """What was done about bad copies."""
     error_lost: bool = False
     """Whether blocks could not be had, and the caller is not told: there are zeros in their place."""
+    memory_unknown: bool = False
+    """Whether not even zeros are there: no copy could be read, and what memory had before is what it has."""
     longest_buffered: int = 0
     """Bytes of the longest bio that the page cache was filled by, before it was cut for devices."""
     pages: list[int] = field(default_factory=list)

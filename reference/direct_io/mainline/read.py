@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from errno import EAGAIN, EIO
+from errno import EAGAIN, EINVAL, EIO
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_bbio
@@ -18,6 +18,9 @@ from reference.direct_io.source import Request
 
 __all__ = ["Reader"]
 
+DMA_ALIGNMENT = 512
+"""`bdev_dma_alignment` + 1 of a loop device, bytes."""
+
 
 class Reader:
     """An open file, read by one request after the other."""
@@ -25,8 +28,8 @@ class Reader:
     def __init__(
         self, file: File, volume: Volume, contents: Contents, behaviour: Behaviour = Behaviour.linux_6_18
     ) -> None:
-        self.maps = ExtentMapTree(file)
-        self.cache = PageCache(file, self.maps)
+        self.maps = ExtentMapTree(file, merges_merged=behaviour.merges_merged)
+        self.cache = PageCache(file, self.maps, behaviour)
         self.behaviour = behaviour
         self._file = file
         self._volume = volume
@@ -79,6 +82,8 @@ class _Read:
             done = self.btrfs_direct_read()
         except OSError as error:
             return -(error.errno or 0)
+        finally:
+            self.outcome.submitted_directly = len(self.outcome.submitted)
         if not self.iter.count or self.ki_pos >= self.file.i_size:
             return done
         try:
@@ -95,7 +100,7 @@ class _Read:
             done = self.iomap_dio_rw()
             read += done
             left = self.iter.count
-            if not done or not left or left == previous:
+            if not self.behaviour.tries_again or not done or not left or left == previous:
                 return read
             previous = left
 
@@ -113,6 +118,8 @@ class _Read:
         pos = self.ki_pos
         if pos >= i_size:
             return 0
+        if self.nowait and self.behaviour.nowait_without_pages:
+            self.check_no_pages(pos, pos + self.iter.count)
         while self.iter.count and (self.behaviour.reads_behind_eof or pos < i_size):
             if self.error_came_back():
                 break
@@ -126,6 +133,11 @@ class _Read:
         done = min(pos, i_size) - self.ki_pos
         self.ki_pos += done
         return done
+
+    def check_no_pages(self, start: int, end: int) -> None:
+        """OSError with EAGAIN if a page of the range is there (`filemap_range_has_page`)."""
+        if any(map(self.reader.cache.has, range(start // BLOCK, block_end(end) // BLOCK))):
+            raise BlockingIOError(EAGAIN, "a page is there")
 
     def error_came_back(self) -> bool:
         """Whether a bio has failed already (`dio->error`)."""
@@ -154,11 +166,15 @@ class _Read:
         length = min(length, self.behaviour.read_limit * BLOCK)
         found = self.reader.maps.btrfs_get_extent(pos, length)
         if found.compressed or found.kind is MapKind.INLINE:
-            if self.nowait and self.behaviour.nowait_one_page:
+            if self.nowait:
                 raise BlockingIOError(EAGAIN, "to be read through the page cache")
             return 0
         length = min(length, found.end - pos)
+        if self.nowait and self.behaviour.nowait_one_page and length < self.iter.count:
+            raise BlockingIOError(EAGAIN, "more than an extent")
         if found.kind is MapKind.REG:
+            if self.behaviour.checks_next_vector and not self.iter.next_is_aligned(DMA_ALIGNMENT):
+                return 0
             self.outcome.add_part(pos, pos + length, How.DIRECT)
             self.iomap_dio_bio_iter(found, pos, length)
         else:
@@ -167,12 +183,16 @@ class _Read:
         return length
 
     def iomap_dio_bio_iter(self, found: ExtentMap, pos: int, length: int) -> None:
+        if self.behaviour.checks_empty_vectors and not self.iter.is_aligned(DMA_ALIGNMENT):
+            raise OSError(EINVAL, "an empty vector is at an odd address")
         logical = found.block_start + pos - found.start
-        for start, part, copy in self.submit(BioKind.DIRECT, logical, length):
-            if copy is None:
-                self.iter.zero(part)
+        kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
+        for piece in self.submit(kind, logical, length):
+            if piece.copy:
+                self.iter.copy(self.contents.copy(*piece.copy, piece.logical, piece.length))
             else:
-                self.iter.copy(self.contents.copy(*copy, start, part))
+                self.iter.copy(memoryview(bytes(piece.length)))
+                self.outcome.memory_unknown |= not piece.zeroed
 
     def submit(self, kind: BioKind, logical: int, length: int) -> Iterator[Piece]:
         """Send a bio, and yield what comes of it."""
@@ -185,10 +205,12 @@ class _Read:
 
         OSError if that is the first: EIO, or EAGAIN, if it would have to be waited for.
         """
-        start, end = self.ki_pos, min(self.ki_pos + self.iter.count, self.file.i_size)
+        start, left = self.ki_pos, self.iter.count
+        end = min(start + left, self.file.i_size)
         self.outcome.add_part(start, end, How.BUFFERED)
-        self.reader.cache.added = self.outcome.pages
-        last = block_end(start + self.iter.count) // BLOCK
+        cache = self.reader.cache
+        cache.added = self.outcome.pages
+        last = block_end(start + left) // BLOCK
         position = start
         try:
             while position < end:
@@ -197,6 +219,8 @@ class _Read:
         except OSError:
             if position == start:
                 raise
+        if self.behaviour.adds_page_behind_eof and position == end < start + left and not end % BLOCK:
+            cache.add_behind_eof()
         return position - start
 
     def filemap_get_pages(self, index: int, last: int) -> range:
@@ -241,48 +265,50 @@ class _Read:
         pieces = list(self.submit(bio.kind, bio.logical, bio.length))
         if self.nowait:
             self.under_way.update(bio.pages)
-        if any(piece.copy is None for piece in pieces) and self.fails_whole(bio, pieces):
-            self.reader.cache.held.update(dict.fromkeys(bio.pages))
-        elif bio.packed is None:
+        held = self.reader.cache.held
+        fails = any(piece.copy is None for piece in pieces)
+        if bio.packed is not None:
+            if fails or self.contents.inflated(bio.packed) is None:
+                held.update(dict.fromkeys(bio.pages))
+        elif fails and self.behaviour.pages_fail_together and not self.error_is_lost(bio, pieces):
+            held.update(dict.fromkeys(bio.pages))
+        else:
             self.hold(bio, pieces)
-        elif self.contents.inflated(bio.packed) is None:
-            self.reader.cache.held.update(dict.fromkeys(bio.pages))
 
-    def fails_whole(self, bio: LogicalBio, pieces: Sequence[Piece]) -> bool:
-        """Whether a block without good copy makes all pages of a bio bad.
-
-        If its error is lost, none of them is: there are zeros in place of the block.
-        """
-        if not self.behaviour.bio_fails_whole:
-            return bio.packed is not None
-        first = next(number for number, piece in enumerate(pieces) if piece.copy is None)
-        before = sum(piece.length for piece in pieces[:first])
+    def error_is_lost(self, bio: LogicalBio, pieces: Sequence[Piece]) -> bool:
+        """Whether all pages of a bio count as read, though a block has no good copy."""
         mine = [one for one in self.outcome.submitted if one.whole == self.outcome.submitted[-1].whole]
-        failed = {n - len(self.outcome.submitted) + len(mine) for n in self.ends.done.failed}
+        first = len(self.outcome.submitted) - len(mine)
+        failed = {number - first for number in self.ends.done.failed}
         if not (self.behaviour.loses_errors and error_may_be_lost(mine, failed)):
-            return True
-        place = bio.pages[0] * BLOCK + before
-        lost = bio.packed is None and self.timing.returned > place - self.request_offset
+            return False
+        blocks = [piece.copy for piece in pieces for _ in range(0, piece.length, BLOCK)]
+        place = bio.pages[blocks.index(None)] * BLOCK
+        lost = self.timing.returned > max(0, place - self.request_offset)
         self.outcome.error_lost |= lost
-        return not lost
+        return lost
 
     def hold(self, bio: LogicalBio, pieces: Sequence[Piece]) -> None:
         """Have pages hold what was read, where that need not be what was written."""
-        held = self.reader.cache.held
+        cache = self.reader.cache
         pages = iter(bio.pages)
-        for logical, length, copy in pieces:
-            for inside in range(0, length, BLOCK):
+        for piece in pieces:
+            for inside in range(0, piece.length, BLOCK):
                 page = next(pages)
-                if copy is None:
-                    held[page] = memoryview(bytes(BLOCK)) if self.behaviour.bio_fails_whole else None
+                if piece.copy is None:
+                    lost = self.behaviour.pages_fail_together
+                    cache.held[page] = memoryview(bytes(BLOCK)) if lost else None
+                    cache.unknown.update(() if piece.zeroed else (page,))
                 elif self.file.nodatasum:
-                    place = copy._replace(physical=copy.physical + inside)
+                    place = piece.copy._replace(physical=piece.copy.physical + inside)
                     # A block that was written over in this read has what another one had.
                     place = self.ends.done.repaired.get(place, place)
-                    held[page] = self.contents.copy(*place, logical + inside, BLOCK)
+                    cache.held[page] = self.contents.copy(*place, piece.logical + inside, BLOCK)
 
     def copy_pages(self, start: int, end: int) -> int:
         """Copy to memory; return how many bytes. OSError at an extent that cannot be inflated."""
+        pages = range(start // BLOCK, block_end(end) // BLOCK)
+        self.outcome.memory_unknown |= not self.reader.cache.unknown.isdisjoint(pages)
         for data in self.reader.cache.data(self.contents, start, end):
             if isinstance(data, int):
                 self.iter.zero(data)
