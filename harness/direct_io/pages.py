@@ -20,7 +20,7 @@ LOOK_S = 0.001
 FAILED_S = 0.3
 """A page without data for so long has failed, and stays without."""
 IDLE_LOOKS = 20
-"""So has one that has none when devices had nothing to do so many times: what ends leads to more, by workers."""
+"""So has one that has none when devices had nothing to do so many times: workers may go on."""
 
 
 def wait_for_data(fd: int, indices: Collection[int], devices: Sequence[Path]) -> None:

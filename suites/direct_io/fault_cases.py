@@ -92,7 +92,7 @@ def _spoil(experiment: LiveExperiment, sums: Sequence[int], streams: Sequence[Fi
 
 
 def _checked_blocks(file: File) -> list[int]:
-    """Return the blocks of a file that have checksums, by logical address; of what is compressed the first."""
+    """Return a file's blocks with checksums, by logical address; of what is compressed the first."""
     if file.nodatasum:
         return []
     found: list[int] = []
