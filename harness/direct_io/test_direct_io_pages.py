@@ -31,7 +31,7 @@ def file() -> Iterator[int]:
 
 def waited(fd: int, indices: list[int]) -> float:
     begin = time.monotonic()
-    wait_for_data(fd, indices)
+    wait_for_data(fd, indices, ())
     return time.monotonic() - begin
 
 

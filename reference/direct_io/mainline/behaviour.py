@@ -77,6 +77,10 @@ class Behaviour:
     """If a block of a bio of the page cache has no good copy, none of its pages counts as read
     (`end_bbio_data_read`, fs/btrfs/extent_io.c). Until 6.1 (`end_bio_extent_readpage`) the others do."""
 
+    rereads_behind_others: bool = True
+    """A page that could not be read and comes behind others is read again at once, and once more when it is
+    the first (`filemap_get_pages`, mm/filemap.c). In 7.2 only then; 5.10 takes page by page."""
+
     repairs_in_ring: bool = True
     """A bad copy is followed by the next one, after the last by the first (`next_repair_mirror`,
     fs/btrfs/bio.c; 6.1: `next_mirror`, fs/btrfs/extent_io.c). In 5.10 the copies are tried from the first on,
@@ -108,7 +112,7 @@ class Behaviour:
 
 
 Behaviour.linux_6_18 = Behaviour(loses_errors=True)
-Behaviour.linux_7_2 = replace(Behaviour.linux_6_18, checks_next_vector=True)
+Behaviour.linux_7_2 = replace(Behaviour.linux_6_18, checks_next_vector=True, rereads_behind_others=False)
 Behaviour.linux_6_12 = replace(Behaviour.linux_6_18, direct_is_sync=False, checks_empty_vectors=True)
 Behaviour.linux_6_1 = replace(
     Behaviour.linux_6_12,
@@ -129,6 +133,7 @@ Behaviour.linux_5_10 = replace(
     nowait_without_pages=True,
     adds_page_behind_eof=True,
     joins_over_holes=True,
+    rereads_behind_others=False,
     repairs_in_ring=False,
     repairs_all=False,
     repairs_inflated=True,
