@@ -240,18 +240,24 @@ class _Read:
             return pages
         if len(pages) > 1 and not self.behaviour.rereads_behind_others:
             return pages[:-1]
-        if pages[-1] != self.given_up:
-            for bio in cache.btrfs_read_folio(pages[-1]):
-                self.fill_pages(bio)
-            if cache.is_bad(pages[-1]):
-                cache.shrink_readahead_size_eio()
-        if not cache.is_bad(pages[-1]):
+        if self.read_again(pages[-1]):
             return pages
         if len(pages) == 1:
             raise OSError(EIO, "a page cannot be read")
         if self.read_no_more():
             self.given_up = pages[-1]
         return pages[:-1]
+
+    def read_again(self, index: int) -> bool:
+        """Read a page that could not be read; return whether it can."""
+        cache = self.reader.cache
+        if index == self.given_up:
+            return False
+        for bio in cache.btrfs_read_folio(index):
+            self.fill_pages(bio)
+        if cache.is_bad(index):
+            cache.shrink_readahead_size_eio()
+        return not cache.is_bad(index)
 
     def read_no_more(self) -> bool:
         """Whether nothing more was read than by now.
