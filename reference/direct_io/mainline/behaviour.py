@@ -101,8 +101,8 @@ class Behaviour:
     (`btrfs_get_io_geometry`, fs/btrfs/volumes.c of 5.10; that of 6.1 asks for a striped profile)."""
 
     loses_errors: bool = False
-    """A bad block in a part of a bio that was cut may go unnoticed (`btrfs_bio_end_io`, fs/btrfs/bio.c of 6.12
-    to 7.2; docs/known-issues.md)."""
+    """A bad block in a part of a bio that was cut may go unnoticed (`btrfs_bio_end_io`, fs/btrfs/bio.c of
+    6.12 to 7.2; docs/known-issues.md)."""
 
     linux_5_10: ClassVar[Behaviour]
     """Debian's 5.10: iomap since 5.9, with the limits of the code before."""
