@@ -8,8 +8,8 @@ tree, compressed data that cannot be inflated. Each read is predicted, as in all
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from dataclasses import dataclass, replace
+from functools import partial
 
 from harness.capture.choice import DIRECT_IO
 from harness.cases import Case
