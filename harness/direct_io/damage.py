@@ -115,8 +115,8 @@ class DamagedDevices:
         for copy, original in self._originals.items():
             if copy.damaged is Damage.UNREADABLE:
                 self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
-            if copy.damaged:
-                self._write(copy.stripe, original)
+            # The others too: without checksums a corrupt copy can have been written over a good one.
+            self._write(copy.stripe, original)
         self._originals = {}
 
     def _read(self, place: Stripe) -> bytes:

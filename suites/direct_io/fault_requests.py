@@ -80,12 +80,21 @@ class FaultyReads:
         for _ in range(self.rng.randrange(1, MOST_BLOCKS + 1)):
             one = self.rng.choice(submitted)
             logical = one.logical + self.rng.randrange(one.bio.length // BLOCK) * BLOCK
-            if _submitted_twice(submitted, logical):
+            if sum(_submitted(submitted, block) for block in self._column(logical)) > 1:
                 # Whether the second of two bios meets the damage still, depends on when the first one ends.
                 continue
             for copy in self._copies(logical, checked=not self.layout.files[read.file].nodatasum):
                 copies.setdefault(copy.stripe, copy)
         return list(copies.values())
+
+    def _column(self, logical: int) -> list[int]:
+        """Return a block, and those that are rebuilt from it."""
+        chunk = self.layout.volume.chunks.lookup(logical)
+        assert chunk is not None
+        if not chunk.parities:
+            return [logical]
+        first = logical - self.layout.volume.chunks.row(logical).wanted * chunk.stripe_len
+        return [first + number * chunk.stripe_len for number in range(chunk.data_stripes)]
 
     def _copies(self, logical: int, *, checked: bool) -> Iterator[CopyState]:
         """Yield what belongs to a block, some of it damaged."""
@@ -119,5 +128,6 @@ class FaultyReads:
         return [stripes[0], *others] if self.rng.random() < 0.85 else others
 
 
-def _submitted_twice(submitted: Sequence[Submitted], logical: int) -> bool:
-    return sum(one.logical <= logical < one.logical + one.bio.length for one in submitted) > 1
+def _submitted(submitted: Sequence[Submitted], logical: int) -> int:
+    """Return how many bios read a block."""
+    return sum(one.logical <= logical < one.logical + one.bio.length for one in submitted)

@@ -48,7 +48,8 @@ class Behaviour:
 
     nowait_without_pages: bool = False
     """RWF_NOWAIT gives EAGAIN if a page of the range is in the page cache (`filemap_range_has_page` in
-    `iomap_dio_rw`). Since 5.11 only if one is dirty (`filemap_range_needs_writeback`)."""
+    `__iomap_dio_rw`, fs/iomap/direct-io.c of 5.10). In 6.1 only if one is dirty
+    (`filemap_range_needs_writeback`)."""
 
     merges_merged: bool = True
     """Extent maps that are made of several are merged with others that are not (`mergeable_maps`,
@@ -65,13 +66,13 @@ class Behaviour:
     what was added. Not so in 6.1."""
 
     adds_page_behind_eof: bool = False
-    """A buffered read that goes on behind a file that ends with a page adds an empty page there
-    (`generic_file_buffered_read`, mm/filemap.c, until 5.10: the file's end is looked at when the page is
-    there)."""
+    """A buffered read that goes on behind a file that ends with a page adds an empty page there: the file's
+    end is looked at when the page is there (`generic_file_buffered_read`, mm/filemap.c of 5.10)."""
 
     joins_over_holes: bool = False
     """Pages that lie one behind the other on the disk, but not in the file, are read by one bio
-    (`submit_extent_page`, fs/btrfs/extent_io.c). Since 5.16 they have to in the file too."""
+    (`submit_extent_page`, fs/btrfs/extent_io.c of 5.10). In 6.1 they have to in the file too
+    (`btrfs_bio_add_page`)."""
 
     pages_fail_together: bool = True
     """If a block of a bio of the page cache has no good copy, none of its pages counts as read
@@ -97,11 +98,11 @@ class Behaviour:
 
     mirrored_cut: bool = False
     """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere
-    (`btrfs_get_io_geometry`, fs/btrfs/volumes.c, until 5.16)."""
+    (`btrfs_get_io_geometry`, fs/btrfs/volumes.c of 5.10; that of 6.1 asks for a striped profile)."""
 
     loses_errors: bool = False
-    """A bad block in a part of a bio that was cut may go unnoticed (`error_may_be_lost`, measured on 6.18;
-    docs/known-issues.md)."""
+    """A bad block in a part of a bio that was cut may go unnoticed (`btrfs_bio_end_io`, fs/btrfs/bio.c of
+    6.12 to 7.2; docs/known-issues.md)."""
 
     linux_5_10: ClassVar[Behaviour]
     """Debian's 5.10: iomap since 5.9, with the limits of the code before."""

@@ -48,8 +48,8 @@ class Timing(NamedTuple):
     """How many bios were submitted before an error that ends the read came back; None: all of them."""
     returned: int = -EIO
     """What the call returned: an error that can be lost was lost where there are bytes all the same."""
-    reads_in_all: int | None = None
-    """How many bios were read for it, by whomever; None: as many as if no page was locked."""
+    reads_in_all: int = 0
+    """How many bios were read for it, by whomever."""
 
 
 @dataclass

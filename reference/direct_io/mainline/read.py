@@ -145,7 +145,8 @@ class _Read:
         before = self.timing.bios_before_error
         if self.timing.returned >= 0 or before is None:
             return False
-        return bool(self.ends.done.failed) and len(self.outcome.bios) >= before
+        # Bios for missing devices are seen by what is read instead.
+        return bool(self.ends.done.failed) and len(self.outcome.bios) >= before and self.read_no_more()
 
     def raise_error(self) -> None:
         """OSError with EIO if a bio has failed, unless that is lost on the way."""
@@ -266,7 +267,7 @@ class _Read:
         when the others are found, only then (`filemap_update_page`).
         """
         by_now = len(self.outcome.bios) + len(self.ends.done.reads)
-        return self.timing.reads_in_all is not None and by_now >= self.timing.reads_in_all
+        return by_now >= self.timing.reads_in_all
 
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
