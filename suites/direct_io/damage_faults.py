@@ -189,13 +189,6 @@ _PAGES = (
         "            if position == start:\n                raise\n",
         "            raise\n",
     ),
-    Fault(
-        "old-data-held",
-        "a page has what was written over a copy in the same read",
-        "mainline.read",
-        "                    place = self.ends.done.repaired.get(place, place)\n",
-        "",
-    ),
 )
 
 DAMAGE_FAULTS = (*_DEVICES, *_ROWS, *_PAGES)

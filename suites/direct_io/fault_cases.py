@@ -193,6 +193,9 @@ CASES: tuple[Case, ...] = (
     _small("some-missing-raid6", "raid6", _Faults(missing=1)),
     _small("some-missing-raid1", "raid1", _Faults(missing=1)),
     _small("some-sums-raid1", "raid1", _Faults(sums=20, streams=4)),
-    *(_small(f"data-{name}", profile, faults, groups=("data",)) for name, profile, faults in _RECORDED),
+    *(
+        _small(f"data-{name}", profile, faults, reads=120, groups=("data",))
+        for name, profile, faults in _RECORDED
+    ),
 )
 """Every case."""
