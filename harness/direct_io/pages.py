@@ -17,7 +17,7 @@ from harness.errors import InfrastructureError
 __all__ = ["wait_for_data"]
 
 LOOK_S = 0.001
-FAILED_S = 0.3
+FAILED_S = 2.0
 """A page without data for so long has failed, and stays without."""
 IDLE_LOOKS = 20
 """So has one that has none when devices had nothing to do so many times: workers may go on."""

@@ -156,10 +156,10 @@ def _compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Co
 def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[_Compared]:
     """Each copy of a damaged block holds what it held before, or the damage if it was not repaired."""
     for copy in read.copies:
-        digest = predicted.digest_after(copy)
+        digests = predicted.digests_after(copy)
         where = f"{copy.physical} of device {copy.devid} holds"
-        same = digest == copy.after
-        yield "copies on disk", 1, None if same else (f"{where} {digest:08x}", f"{copy.after:08x}")
+        told = " or ".join(f"{digest:08x}" for digest in sorted(digests))
+        yield "copies on disk", 1, None if copy.after in digests else (f"{where} {told}", f"{copy.after:08x}")
 
 
 def _told(what: str, bios: Sequence[Bio]) -> list[tuple[str, Bio]]:

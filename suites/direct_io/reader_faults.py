@@ -353,7 +353,7 @@ _DAMAGE = (
         "repaired-from-nowhere",
         "a bad block is read from the next copy",
         "mainline.complete",
-        "        self._send(self.done.reads, place)\n",
+        "        self.send(self.done.reads, place)\n",
         "",
     ),
     Fault(

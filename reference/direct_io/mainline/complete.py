@@ -52,6 +52,8 @@ class Completion:
     """Those blocks, by logical address. Memory has nothing of them: see `Piece`."""
     repaired: dict[Stripe, Stripe] = field(default_factory=dict)
     """Blocks that were written over, and whence the data were: good ones, if there are checksums."""
+    overwritten: dict[Stripe, list[bytes]] = field(default_factory=dict)
+    """Blocks that hold one of these now, and should not (`repairs_inflated`)."""
 
 
 def error_may_be_lost(submitted: Sequence[Submitted], failed: Set[int]) -> bool:
@@ -77,7 +79,7 @@ class BioEnds:
     def btrfs_check_read_bio(self, one: Submitted, number: int) -> list[Piece]:
         """End bio `number`; return where its data come from, in order."""
         kind, devid, physical, length = one.bio
-        bad = self._bad_blocks(Stripe(devid, physical), one.logical, length)
+        bad = self.bad_blocks(Stripe(devid, physical), one.logical, length)
         if not bad:
             return [Piece(one.logical, length, Stripe(devid, physical))]
         if kind is not BioKind.BUFFERED:
@@ -92,7 +94,7 @@ class BioEnds:
             pieces.append(piece)
         return pieces
 
-    def _bad_blocks(self, place: Stripe, logical: int, length: int) -> dict[int, BadBlock]:
+    def bad_blocks(self, place: Stripe, logical: int, length: int) -> dict[int, BadBlock]:
         """Return which blocks of what was read are bad, by their offset in it.
 
         If a bio fails, all of its blocks count as not read.
@@ -140,9 +142,8 @@ class BioEnds:
 
     def _places(self, chunk: Chunk, logical: int) -> Sequence[Stripe]:
         """Return where each mirror is written; what is rebuilt, of RAID5 and 6, where the data were."""
-        mapping = self._volume.chunks.map_block(logical)
-        assert mapping is not None
-        return [mapping.stripes[0]] * chunk.mirrors if chunk.parities else mapping.stripes
+        stripes = self._volume.copies(logical)
+        return [stripes[0]] * chunk.mirrors if chunk.parities else stripes
 
     def _read_again(
         self, chunk: Chunk, logical: int, mirror: int, places: Sequence[Stripe]
@@ -151,8 +152,8 @@ class BioEnds:
         if chunk.parities and mirror > 1:
             return self._rebuild(chunk, logical, mirror)
         place = places[mirror - 1]
-        self._send(self.done.reads, place)
-        found = self._bad_blocks(place, logical, BLOCK)
+        self.send(self.done.reads, place)
+        found = self.bad_blocks(place, logical, BLOCK)
         self._count_failure(place.devid, found.values())
         return found.get(0)
 
@@ -182,7 +183,7 @@ class BioEnds:
             self.done.writes.append(Bio(BioKind.REPAIR, *place, BLOCK))
             self.done.repaired[place] = source
 
-    def _send(self, bios: list[Bio], place: Stripe) -> None:
-        """Send a bio for a block; none goes to a missing device."""
+    def send(self, bios: list[Bio], place: Stripe, length: int = BLOCK) -> None:
+        """Send a bio of a worker; none goes to a missing device."""
         if place.devid in self._volume.present:
-            bios.append(Bio(BioKind.REPAIR, *place, BLOCK))
+            bios.append(Bio(BioKind.REPAIR, *place, length))

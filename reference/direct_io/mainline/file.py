@@ -11,6 +11,7 @@ from typing import Protocol
 
 from reference.direct_io.source import ExtentType, FileExtent
 from reference.ondisk import ChunkMap
+from reference.readahead.source import Stripe
 
 __all__ = ["BLOCK", "BadBlock", "Contents", "File", "Volume", "block_end", "item_end"]
 
@@ -90,3 +91,10 @@ class Volume:
     """Devids of the devices that are not missing."""
     read_only: bool = False
     """Whether it is mounted so: then nothing is repaired (`btrfs_repair_io_failure`)."""
+
+    def copies(self, logical: int) -> Sequence[Stripe]:
+        """Return where the copies of a logical address are, in the order of mirror numbers; KeyError."""
+        mapping = self.chunks.map_block(logical)
+        if mapping is None:
+            raise KeyError(logical)
+        return mapping.stripes

@@ -17,7 +17,7 @@ from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, Ma
 from reference.direct_io.mainline.file import BLOCK, Contents, File, block_end
 from reference.direct_io.source import ExtentType, FileExtent
 
-__all__ = ["LogicalBio", "PageCache", "page_data"]
+__all__ = ["LogicalBio", "PageCache", "page_data", "page_of"]
 
 CHUNK_PAGES = (2 << 20) // BLOCK
 """`force_page_cache_ra` reads ahead so much at a time."""
@@ -247,6 +247,12 @@ def page_data(file: File, contents: Contents, start: int, end: int) -> Iterator[
             part = min(end, item.end) - start
             yield _item_data(item, contents, start - item.file_offset, part)
         start += part
+
+
+def page_of(item: FileExtent, inflated: memoryview | None, index: int) -> bytes:
+    """Return what a page has of a compressed extent."""
+    begin = index * BLOCK - item.file_offset + item.offset
+    return bytes(inflated or b"")[begin : begin + BLOCK].ljust(BLOCK, b"\0")
 
 
 def _item_data(item: FileExtent, contents: Contents, inside: int, length: int) -> memoryview | int:

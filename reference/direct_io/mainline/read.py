@@ -11,10 +11,11 @@ from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_b
 from reference.direct_io.mainline.complete import BioEnds, Piece, error_may_be_lost
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume, block_end
+from reference.direct_io.mainline.inflated import InflatedRepair
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.outcome import DirectCall, How, Outcome, Timing
-from reference.direct_io.mainline.page_cache import LogicalBio, PageCache
-from reference.direct_io.source import Request
+from reference.direct_io.mainline.page_cache import LogicalBio, PageCache, page_of
+from reference.direct_io.source import FileExtent, Request
 
 __all__ = ["Reader"]
 
@@ -59,9 +60,9 @@ class _Read:
 
     def __init__(self, reader: Reader, request: Request, timing: Timing, *, nowait: bool) -> None:
         self.reader = reader
-        self.file, volume, self.contents = reader.parts
+        self.file, self.volume, self.contents = reader.parts
         self.behaviour = reader.behaviour
-        self.ends = BioEnds(self.file, volume, self.contents, self.behaviour)
+        self.ends = BioEnds(self.file, self.volume, self.contents, self.behaviour)
         self.tid = request.pid
         self.nowait = nowait
         self.under_way: set[int] = set()
@@ -238,18 +239,26 @@ class _Read:
             return pages
         if not cache.is_bad(pages[-1]):
             return pages
-        if pages[-1] != self.given_up:
-            for bio in cache.btrfs_read_folio(pages[-1]):
-                self.fill_pages(bio)
-            if cache.is_bad(pages[-1]):
-                cache.shrink_readahead_size_eio()
-        if not cache.is_bad(pages[-1]):
+        if len(pages) > 1 and not self.behaviour.rereads_behind_others:
+            return pages[:-1]
+        if self.read_again(pages[-1]):
             return pages
         if len(pages) == 1:
             raise OSError(EIO, "a page cannot be read")
         if self.read_no_more():
             self.given_up = pages[-1]
         return pages[:-1]
+
+    def read_again(self, index: int) -> bool:
+        """Read a page that could not be read; return whether it can."""
+        cache = self.reader.cache
+        if index == self.given_up:
+            return False
+        for bio in cache.btrfs_read_folio(index):
+            self.fill_pages(bio)
+        if cache.is_bad(index):
+            cache.shrink_readahead_size_eio()
+        return not cache.is_bad(index)
 
     def read_no_more(self) -> bool:
         """Whether nothing more was read than by now.
@@ -263,6 +272,9 @@ class _Read:
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
         self.outcome.longest_buffered = max(self.outcome.longest_buffered, bio.length)
+        if bio.packed is not None and self.behaviour.repairs_inflated:
+            self.fill_inflated(bio, bio.packed)
+            return
         pieces = list(self.submit(bio.kind, bio.logical, bio.length))
         if self.nowait:
             self.under_way.update(bio.pages)
@@ -316,6 +328,16 @@ class _Read:
                     # A block that was written over in this read has what another one had.
                     place = self.ends.done.repaired.get(place, place)
                     cache.held[page] = self.contents.copy(*place, piece.logical + inside, BLOCK)
+
+    def fill_inflated(self, bio: LogicalBio, packed: FileExtent) -> None:
+        """Read a compressed extent as kernels do that check and repair it as a whole."""
+        parts = list(self.reader.submit(bio.kind, bio.logical, bio.length, self.tid))
+        self.outcome.submitted += parts
+        repair = InflatedRepair(self.ends, self.volume, self.behaviour, bio.logical, bio.length)
+        inflated = self.contents.inflated(packed)
+        pages = [page_of(packed, inflated, index) for index in bio.pages]
+        if not repair.end_compressed_bio_read(parts, pages) or inflated is None:
+            self.reader.cache.held.update(dict.fromkeys(bio.pages))
 
     def copy_pages(self, start: int, end: int) -> int:
         """Copy to memory; return how many bytes. OSError at an extent that cannot be inflated."""
