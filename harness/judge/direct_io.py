@@ -16,6 +16,7 @@ from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
+from harness.judge.direct_io_damage import damage_kinds
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
 from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
@@ -81,6 +82,7 @@ def judge_reads(
         for name, counted in ((STATISTICS, completion.corruption_errs), (READ_ERRS, completion.read_errs)):
             errors.update({(name, devid): count for devid, count in counted.items()})
         tally.errors_lost += predicted.outcome.error_lost
+        tally.kinds.update(damage_kinds(layout, read, predicted.outcome))
         for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
@@ -91,13 +93,14 @@ def judge_reads(
                 model, kernel = errors[name, devid], (counts_ or {}).get(devid, 0)
                 wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
                 tally.add(name, 1, wrong if model != kernel else None)
-    counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
+    counts = dict(tally.kinds) | ({LOST_ERROR: tally.errors_lost} if tally.errors_lost else {})
     return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
 
 
 @dataclass
 class _Tally:
     errors_lost: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     first: dict[str, int] = field(default_factory=dict)
     compared: Counter[str] = field(default_factory=Counter)
     wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
