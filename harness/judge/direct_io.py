@@ -33,7 +33,12 @@ __all__ = [
 BIO_MAX_BYTES = 256 * 4096
 """A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
-STATISTICS, READ_ERRS = "corruption_errs", "read_io_errs"
+STATISTICS = {
+    "corruption_errs": "corruption_errs",
+    "read_io_errs": "read_errs",
+    "write_io_errs": "write_errs",
+}
+"""Counts of errors, as `btrfs device stats` names them, and as `Completion` and `Layout` do."""
 
 LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 """docs/known-issues.md"""
@@ -79,7 +84,8 @@ def judge_reads(
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
         completion = predicted.outcome.completion
-        for name, counted in ((STATISTICS, completion.corruption_errs), (READ_ERRS, completion.read_errs)):
+        for name, attribute in STATISTICS.items():
+            counted: Counter[int] = getattr(completion, attribute)
             errors.update({(name, devid): count for devid, count in counted.items()})
         tally.errors_lost += predicted.outcome.error_lost
         tally.kinds.update(damage_kinds(layout, read, predicted.outcome))
@@ -88,9 +94,10 @@ def judge_reads(
             if difference:
                 tally.first.setdefault(check, number)
     if any(read.copies for read in reads):
-        for name, counts_ in ((STATISTICS, layout.corruption_errs), (READ_ERRS, layout.read_errs)):
-            for devid in layout.volume.present if counts_ is not None else ():
-                model, kernel = errors[name, devid], (counts_ or {}).get(devid, 0)
+        for name, attribute in STATISTICS.items():
+            told: Mapping[int, int] | None = getattr(layout, attribute)
+            for devid in layout.volume.present if told is not None else ():
+                model, kernel = errors[name, devid], (told or {}).get(devid, 0)
                 wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
                 tally.add(name, 1, wrong if model != kernel else None)
     counts = dict(tally.kinds) | ({LOST_ERROR: tally.errors_lost} if tally.errors_lost else {})
@@ -112,7 +119,7 @@ class _Tally:
 
     def checks(self) -> list[Check]:
         """Return all of them; a case without damage has no checks of it."""
-        return [self._check(name) for name in (*CHECKS, STATISTICS, READ_ERRS) if self.compared[name]]
+        return [self._check(name) for name in (*CHECKS, *STATISTICS) if self.compared[name]]
 
     def _check(self, name: str) -> Check:
         lines = self.wrong[name]

@@ -20,6 +20,7 @@ def damage_kinds(layout: Layout, read: DirectRead, outcome: Outcome) -> Iterator
     kinds = {
         "corrupt copies": Damage.CORRUPT in damage,
         "copies that cannot be read": Damage.UNREADABLE in damage,
+        "copies that cannot be read or written": Damage.BROKEN in damage,
         "what a read before has left": read.follows,
         "missing devices": any(not one.sent for one in outcome.submitted),
         "wrong checksums": _meets(places, contents.bad_sums),

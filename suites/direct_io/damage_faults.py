@@ -12,7 +12,7 @@ _DEVICES = (
         "block-fails-alone",
         "a bio that fails has no good block",
         "mainline.complete",
-        "        if BadBlock.UNREADABLE in found.values():\n",
+        "        if set(found.values()) - {BadBlock.CORRUPT}:\n",
         "        if False:\n",
     ),
     Fault(
@@ -40,8 +40,8 @@ _DEVICES = (
         "missing-devices-repaired",
         "nothing is written to a missing device",
         "mainline.complete",
-        "if place.devid in self._volume.present and not self._volume.read_only:",
-        "if not self._volume.read_only:",
+        "        if place.devid not in self._volume.present or self._volume.read_only:\n",
+        "        if self._volume.read_only:\n",
     ),
     Fault(
         "missing-devices-chosen",
@@ -49,6 +49,13 @@ _DEVICES = (
         "mainline.bios",
         "stripes[n].devid in volume.present)",
         "True)",
+    ),
+    Fault(
+        "broken-repaired",
+        "what cannot be written is not repaired",
+        "mainline.complete",
+        "            self.done.write_errs[place.devid] += 1\n",
+        "            self.done.repaired[place] = source\n",
     ),
     Fault(
         "good-whatever-was-written",
@@ -120,7 +127,7 @@ _ROWS = (
         "row-fails-alone",
         "a read that fails is an error in all of its columns",
         "mainline.raid56",
-        "            if any(state(block) is BadBlock.UNREADABLE for block in blocks):\n",
+        "            if any(state(block) not in (None, BadBlock.CORRUPT) for block in blocks):\n",
         "            if False:\n",
     ),
     Fault(

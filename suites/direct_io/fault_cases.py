@@ -31,7 +31,7 @@ __all__ = ["CASES"]
 MIB = 1 << 20
 BLOCK = 4096
 CORRUPT = (Damage.CORRUPT,)
-BOTH = (Damage.CORRUPT, Damage.UNREADABLE)
+ALL = (Damage.CORRUPT, Damage.UNREADABLE, Damage.BROKEN)
 METADATA = {"single": "dup", "dup": "dup", "raid0": "raid1", "raid1": "raid1", "raid5": "raid1"}
 """Profile of the trees by that of data: no missing device may take them away. RAID1C3 if not here."""
 
@@ -167,22 +167,22 @@ _small = partial(_case, reads=60, files=4, why_not=why_no_direct_io)
 """For every kernel, guests too."""
 
 _RECORDED = (
-    ("unreadable-raid1c3", "raid1c3", _Faults(BOTH, sums=10, streams=3)),
-    ("unreadable-raid6", "raid6", _Faults(BOTH, sums=30)),
+    ("unreadable-raid1c3", "raid1c3", _Faults(ALL, sums=10, streams=3)),
+    ("unreadable-raid6", "raid6", _Faults(ALL, sums=30)),
     ("missing-raid5", "raid5", _Faults(missing=1)),
     ("missing-raid1", "raid1", _Faults(missing=1, sums=10)),
 )
 """Those of which a bundle is kept in suites/data/direct_io/faults."""
 
 CASES: tuple[Case, ...] = (
-    *(_case(f"unreadable-{profile}", profile, _Faults(BOTH)) for profile in PROFILES),
+    *(_case(f"unreadable-{profile}", profile, _Faults(ALL)) for profile in PROFILES),
     *(_case(f"rebuilt-{profile}", profile, _Faults()) for profile in ("raid5", "raid6")),
     *(
         _case(f"missing-{profile}", profile, _Faults(missing=1))
         for profile in ("raid0", "raid1", "raid1c3", "raid1c4", "raid10", "raid5", "raid6")
     ),
     _case("missing-two-raid6", "raid6", _Faults(missing=2)),
-    _case("missing-two-raid1c3", "raid1c3", _Faults(BOTH, missing=2)),
+    _case("missing-two-raid1c3", "raid1c3", _Faults(ALL, missing=2)),
     _case("sums-single", "single", _Faults(sums=60)),
     _case("sums-raid1c3", "raid1c3", _Faults(sums=60, streams=6)),
     _case("streams-raid1", "raid1", _Faults(streams=12)),
