@@ -16,6 +16,7 @@ from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
+from harness.judge.direct_io_damage import damage_kinds
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
 from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
@@ -32,7 +33,12 @@ __all__ = [
 BIO_MAX_BYTES = 256 * 4096
 """A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
-STATISTICS, READ_ERRS = "corruption_errs", "read_io_errs"
+STATISTICS = {
+    "corruption_errs": "corruption_errs",
+    "read_io_errs": "read_errs",
+    "write_io_errs": "write_errs",
+}
+"""Counts of errors, as `btrfs device stats` names them, and as `Completion` and `Layout` do."""
 
 LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 """docs/known-issues.md"""
@@ -78,26 +84,30 @@ def judge_reads(
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
         completion = predicted.outcome.completion
-        for name, counted in ((STATISTICS, completion.corruption_errs), (READ_ERRS, completion.read_errs)):
+        for name, attribute in STATISTICS.items():
+            counted: Counter[int] = getattr(completion, attribute)
             errors.update({(name, devid): count for devid, count in counted.items()})
         tally.errors_lost += predicted.outcome.error_lost
+        tally.kinds.update(damage_kinds(layout, read, predicted.outcome))
         for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
                 tally.first.setdefault(check, number)
     if any(read.copies for read in reads):
-        for name, counts_ in ((STATISTICS, layout.corruption_errs), (READ_ERRS, layout.read_errs)):
-            for devid in layout.volume.present if counts_ is not None else ():
-                model, kernel = errors[name, devid], (counts_ or {}).get(devid, 0)
+        for name, attribute in STATISTICS.items():
+            told: Mapping[int, int] | None = getattr(layout, attribute)
+            for devid in layout.volume.present if told is not None else ():
+                model, kernel = errors[name, devid], (told or {}).get(devid, 0)
                 wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
                 tally.add(name, 1, wrong if model != kernel else None)
-    counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
+    counts = dict(tally.kinds) | ({LOST_ERROR: tally.errors_lost} if tally.errors_lost else {})
     return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
 
 
 @dataclass
 class _Tally:
     errors_lost: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
     first: dict[str, int] = field(default_factory=dict)
     compared: Counter[str] = field(default_factory=Counter)
     wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -109,7 +119,7 @@ class _Tally:
 
     def checks(self) -> list[Check]:
         """Return all of them; a case without damage has no checks of it."""
-        return [self._check(name) for name in (*CHECKS, STATISTICS, READ_ERRS) if self.compared[name]]
+        return [self._check(name) for name in (*CHECKS, *STATISTICS) if self.compared[name]]
 
     def _check(self, name: str) -> Check:
         lines = self.wrong[name]
