@@ -33,7 +33,7 @@ def test_a_fault_comes_to_light(kernel: str, fault: Fault) -> None:
 
 
 def test_faults_of_every_kernel_that_is_kept() -> None:
-    kept = {folder.name for folder in DATA.iterdir()} - {"host"}
+    kept = {folder.name for folder in DATA.iterdir() if folder.name.startswith("debian-")}
     assert kept <= set(KERNEL_FAULTS)
     assert "debian-5.10" in kept
 
