@@ -126,7 +126,7 @@ def _vectors(rng: random.Random, length: int) -> list[IoVec]:
     """Spread `length` bytes over vectors that do not overlap, but may be empty or have one base."""
     count = 1 if rng.random() < 0.5 else rng.randrange(2, MAX_VECTORS)
     unit = 1 if rng.random() < 0.06 else BLOCK
-    cuts = sorted(rng.randrange(length + 1) // unit * unit for _ in range(count - 1))
+    cuts = sorted(rng.randrange(length // unit + 1) * unit for _ in range(count - 1))
     lengths = [end - begin for begin, end in zip([0, *cuts], [*cuts, length], strict=True)]
     vectors: list[IoVec] = []
     base = rng.randrange(3) * BLOCK + (rng.choice((512, 64, 1)) if rng.random() < 0.05 else 0)

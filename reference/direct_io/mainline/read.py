@@ -221,7 +221,7 @@ class _Read:
         except OSError:
             if position == start:
                 raise
-        if self.behaviour.adds_page_behind_eof and position == end < start + left and not end % BLOCK:
+        if self.behaviour.adds_page_behind_eof and position == end < start + left:
             cache.add_behind_eof()
         return position - start
 
