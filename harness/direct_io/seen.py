@@ -63,4 +63,4 @@ def _kind(flags: int, bits: Mapping[str, int], by_reader: bool) -> BioKind:
         return BioKind.DIRECT
     if flags & bits["__REQ_RAHEAD"]:
         return BioKind.BUFFERED
-    return BioKind.COMPRESSED if by_reader else BioKind.REPAIR
+    return BioKind.UNFLAGGED if by_reader else BioKind.REPAIR

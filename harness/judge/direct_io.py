@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import crc32c
 
 from harness.bundle import Bundle, Table
-from harness.direct_io.damage import BLOCK
 from harness.direct_io.events import EVENTS_FILE
 from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
@@ -19,7 +18,7 @@ from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader
 
 __all__ = [
     "LOST_ERROR",
@@ -48,6 +47,8 @@ class DirectReadsJudgement:
 
     checks: tuple[Check, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    first_wrong: Mapping[str, int] = field(default_factory=dict)
+    """By check, the number of the first read that is not as predicted; of those that go by reads."""
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
@@ -72,22 +73,25 @@ def judge_reads(
     errors: Counter[int] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
-        errors += predicted.completion.corruption_errs
-        tally.errors_lost += predicted.error_lost
-        for check, count, difference in compare(layout, read, seen[number], predicted):
+        errors += predicted.outcome.completion.corruption_errs
+        tally.errors_lost += predicted.outcome.error_lost
+        for check, count, difference in compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
+            if difference:
+                tally.first.setdefault(check, number)
     if any(read.copies for read in reads):
         for devid in layout.devices.values():
             model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
             wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
             tally.add(STATISTICS, 1, wrong if model != kernel else None)
     counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
-    return DirectReadsJudgement(tuple(tally.checks()), counts)
+    return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
 
 
 @dataclass
 class _Tally:
     errors_lost: int = 0
+    first: dict[str, int] = field(default_factory=dict)
     compared: Counter[str] = field(default_factory=Counter)
     wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -122,21 +126,19 @@ _Compared = tuple[str, int, tuple[str, str] | None]
 """The check, how many things were compared, and where they differ: model and kernel."""
 
 
-def compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+def compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
     """Hold what the kernel did for a read against what the model says of it."""
     outcome = predicted.outcome
-    same = predicted.returned == read.returned
-    yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))
-    if predicted.returned >= 0:
+    same = outcome.returned == read.returned
+    yield "return values", 1, None if same else (_returned(outcome.returned), _returned(read.returned))
+    if outcome.returned >= 0:
         # What memory holds after an error is nobody's business.
-        lost = predicted.completion.lost if predicted.error_lost else ()
-        with layout.contents.zeroed(lost, BLOCK):
-            digest = crc32c.crc32c(_memory(read, predicted))
+        digest = crc32c.crc32c(_memory(read, outcome))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
     yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
-    bios = None if _same_bios(predicted, seen.bios) else _lists(predicted.bios, seen.bios)
-    yield "bios", len(predicted.bios) or 1, bios
-    done = predicted.completion
+    bios = None if _same_bios(outcome, seen.bios) else _lists(outcome.bios, seen.bios)
+    yield "bios", len(outcome.bios) or 1, bios
+    done = outcome.completion
     # Blocks are repaired by workers, at the same time.
     model = [*_told("read", done.reads), *_told("write", done.writes)]
     kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]
@@ -162,9 +164,9 @@ def _returned(value: int) -> str:
     return os.strerror(-value) if value < 0 else f"{value} bytes"
 
 
-def _memory(read: DirectRead, predicted: Predicted) -> bytearray:
+def _memory(read: DirectRead, outcome: Outcome) -> bytearray:
     memory = bytearray([POISON]) * read.memory_bytes
-    for address, data in predicted.outcome.writes:
+    for address, data in outcome.writes:
         if isinstance(data, int):
             memory[address : address + data] = bytes(data)
         else:
@@ -185,14 +187,14 @@ def _from_first_difference(one: Sequence[object], other: Sequence[object]) -> st
     return f"{len(one)}, from number {place} on {shown}"
 
 
-def _same_bios(predicted: Predicted, kernel: Sequence[Bio]) -> bool:
+def _same_bios(outcome: Outcome, kernel: Sequence[Bio]) -> bool:
     """Whether the bios are the same, one by one.
 
     Where the page cache fills more than `BIO_MAX_BYTES` at once, how the pages lie in memory decides where
     the bio ends: there, cuts between neighbours are not compared, only how many there can be.
     """
-    model = predicted.bios
-    if predicted.outcome.longest_buffered <= BIO_MAX_BYTES:
+    model = outcome.bios
+    if outcome.longest_buffered <= BIO_MAX_BYTES:
         return model == list(kernel)
     most = len(model) + sum(bio.length for bio in model) // BIO_MAX_BYTES
     return len(kernel) <= most and _joined(model) == _joined(kernel)

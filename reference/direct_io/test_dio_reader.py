@@ -5,11 +5,20 @@ from __future__ import annotations
 
 import errno
 import random
+from collections.abc import Collection
 
 import pytest
 
-from reference.direct_io.mainline import Behaviour, BioKind, File, Outcome, Reader, Volume, complete
-from reference.direct_io.mainline.complete import error_may_be_lost
+from reference.direct_io.mainline import (
+    BadBlock,
+    BioKind,
+    File,
+    Outcome,
+    Reader,
+    Timing,
+    Volume,
+    error_may_be_lost,
+)
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec, Request
 from reference.ondisk import BlockGroupFlag, Chunk, ChunkMap, ChunkStripe
@@ -23,6 +32,13 @@ DATA = BlockGroupFlag.DATA
 
 class Contents:
     """Each byte says in which block of the file system it is."""
+
+    def __init__(self, corrupt: Collection[Stripe] = ()) -> None:
+        self.corrupt = corrupt
+
+    def bad_blocks(self, devid: int, physical: int, _logical: int, length: int, /) -> dict[int, BadBlock]:
+        places = {inside: Stripe(devid, physical + inside) for inside in range(0, length, BLOCK)}
+        return {inside: BadBlock.CORRUPT for inside, place in places.items() if place in self.corrupt}
 
     def raw(self, logical: int, length: int) -> memoryview:
         return memoryview(
@@ -102,7 +118,7 @@ def test_a_compressed_extent_is_read_as_a_whole_and_kept() -> None:
     one = reader(packed(0, 32, DISK), plain(32, 8, DISK + MIB))
     first = read(one, 4, 1)
     assert (first.returned, first.pages) == (BLOCK, list(range(4, 32)))
-    assert [bio.kind for bio in first.bios] == [BioKind.COMPRESSED]
+    assert [bio.kind for bio in first.bios] == [BioKind.UNFLAGGED]
     assert read(one, 5, 3).bios == []
     one.cache.drop()
     assert len(read(one, 5, 3).bios) == 1
@@ -137,9 +153,9 @@ def test_without_checksums_what_the_chosen_copy_has_is_read() -> None:
 
 def test_copies_are_tried_in_a_ring_and_all_bad_ones_written() -> None:
     mirrored = volume(DATA | BlockGroupFlag.RAID1C3, 3)
-    outcome = read(reader(plain(0, 2), on=mirrored), 0, 2, tid=1)
     bad = {Stripe(n, n * MIB + DISK + BLOCK) for n in (2, 3)}
-    done = complete(outcome.submitted, mirrored, bad, Behaviour.linux_6_18)
+    one = Reader(File(2 * BLOCK, [plain(0, 2)]), mirrored, Contents(bad))
+    done = read(one, 0, 2, tid=1).completion
     assert [bio.devid for bio in done.reads] == [3, 1]
     assert {bio.devid for bio in done.writes} == {2, 3}
     assert (done.repaired, done.corruption_errs, done.failed) == (bad, {2: 1, 3: 1}, set())
@@ -150,12 +166,25 @@ def test_the_error_of_any_part_but_the_last_can_be_lost() -> None:
     submitted = read(reader(plain(0, 32), on=striped), 0, 32).submitted
     assert [one.bio.devid for one in submitted] == [1, 2]
     results = []
-    for one in submitted:
-        bad = {Stripe(one.bio.devid, one.bio.physical)}
-        done = complete(submitted, striped, bad, Behaviour.linux_6_18)
-        assert done.lost == {one.logical}
-        results.append(error_may_be_lost(submitted, done.failed))
+    for part in submitted:
+        bad = {Stripe(part.bio.devid, part.bio.physical)}
+        one = Reader(File(32 * BLOCK, [plain(0, 32)]), striped, Contents(bad))
+        outcome = read(one, 0, 32)
+        assert (outcome.returned, outcome.completion.lost) == (-errno.EIO, {part.logical})
+        may_be_lost = error_may_be_lost(submitted, outcome.completion.failed)
+        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(error_lost=True))
+        assert lost.error_lost == may_be_lost
+        assert lost.returned == (32 * BLOCK if may_be_lost else -errno.EIO)
+        results.append(may_be_lost)
     assert results == [True, False]
+
+
+def test_an_error_that_comes_back_early_ends_the_read() -> None:
+    bad = {Stripe(1, MIB + DISK)}
+    one = Reader(File(600 * BLOCK, [plain(0, 600)]), volume(), Contents(bad))
+    request = Request(0, [IoVec(0, 600 * BLOCK)], 0)
+    sent = [len(one.read(request, timing=Timing(before)).bios) for before in (None, 0, 1, 2)]
+    assert sent == [3, 1, 1, 2]
 
 
 def test_maps_found_are_those_of_the_items_whatever_was_cached() -> None:
