@@ -17,6 +17,7 @@ from harness.capture.kernel import preempts_tracepoints, running_symbols
 from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO_TYPES, structures_read
 from harness.errors import UserError
+from reference.direct_io.mainline import FEATURES
 
 __all__ = ["DirectIoKernel", "missing_probes", "running_direct_io_kernel"]
 
@@ -37,6 +38,8 @@ class DirectIoKernel:
     """What to attach, in this order."""
     flags: Mapping[str, int]
     """Bits of `bi_opf`, by name."""
+    features: Sequence[str]
+    """Those of `FEATURES` that the kernel has."""
     structures: bytes
     """BTF of the structures that the programs read."""
 
@@ -50,6 +53,7 @@ class DirectIoKernel:
         return cls(
             tuple(probes),
             {name: 1 << bits[name] for name in FLAGS},
+            [feature for feature in FEATURES if feature.removeprefix("symbol:") in symbols],
             excerpt(btf, structures_read(DIRECT_IO_TYPES)),
         )
 

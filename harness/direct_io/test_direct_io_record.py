@@ -41,7 +41,14 @@ def layout() -> Layout:
     chunk = Chunk(1 << 20, 8 << 20, BlockGroupFlag.DATA, (ChunkStripe(1, 5 << 20),))
     files = [File(BLOCK, (REGULAR,)), File(5, (INLINE,), nodatasum=True)]
     return Layout(
-        files, Volume(ChunkMap([chunk]), frozenset({1})), contents, {7: 1}, {"x": 2}, [257, 258], {1: 3}
+        files,
+        Volume(ChunkMap([chunk]), frozenset({1})),
+        contents,
+        {7: 1},
+        {"x": 2},
+        [257, 258],
+        {1: 3},
+        features=["symbol:iomap_dio_rw"],
     )
 
 
@@ -66,7 +73,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (after.files, after.devices, after.flags, after.inodes) == (
         *(before.files, before.devices, before.flags, before.inodes),
     )
-    assert after.corruption_errs == {1: 3}
+    assert (after.corruption_errs, after.features) == ({1: 3}, ["symbol:iomap_dio_rw"])
     assert after.volume.chunks.chunks == before.volume.chunks.chunks
     assert (after.contents.runs, after.contents.compressed) == (
         before.contents.runs,

@@ -18,7 +18,7 @@ from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
 
 __all__ = [
     "LOST_ERROR",
@@ -52,7 +52,10 @@ class DirectReadsJudgement:
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
-    """Judge a bundle's direct reads; no checks if it has none. UserError for damaged files."""
+    """Judge a bundle's direct reads; no checks if it has none.
+
+    Raises UserError for damaged files, UnknownBehaviourError for a kernel that the model does not know.
+    """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
@@ -61,8 +64,10 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
-    """Return the model of one of the files."""
-    return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
+    """Return the model of one of the files, as of the kernel that was recorded; UnknownBehaviourError."""
+    features = layout.features
+    behaviour = Behaviour.linux_6_18 if features is None else behaviour_of(features)
+    return Reader(layout.files[number], layout.volume, layout.contents, behaviour)
 
 
 def judge_reads(

@@ -29,7 +29,10 @@ MOST_READS = 600
 
 
 def bundle_evidence(bundle: Bundle) -> tuple[Evidence, ...]:
-    """Return what a bundle's direct reads tell; nothing if it has none, or if events were lost."""
+    """Return what a bundle's direct reads tell; nothing if it has none, or if events were lost.
+
+    Raises UnknownBehaviourError for a kernel that the model does not know.
+    """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return ()
     layout = load_layout(bundle)
@@ -88,7 +91,7 @@ def _as_predicted(
     done = 0
     try:
         for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
-            yield not any(difference for _, _, difference in compare(layout, read, seen[number], predicted))
+            yield not any(difference for _, _, difference in compare(read, seen[number], predicted))
             done += 1
     except KeyError:
         # It reads what the file does not have. What it would make of later reads cannot be told, so these

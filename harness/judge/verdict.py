@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
-from harness.judge.direct_io import judge_direct_reads
+from harness.judge.direct_io import DirectReadsJudgement, judge_direct_reads
 from harness.judge.direct_io_evidence import bundle_evidence
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
@@ -21,7 +21,7 @@ from harness.judge.metadata_reads import checks_of_reads
 from harness.judge.readahead import ReadaheadJudgement, judge_readahead
 from harness.judge.timeline import timeline
 from harness.readahead.record import EVENTS_FILE
-from harness.verdicts import CaseVerdict, Check, Difference, Verdict, worst
+from harness.verdicts import CaseVerdict, Check, Difference, Evidence, Verdict, worst
 from reference.extent_state import ExtentIoTree, MissingBitError, UnknownBehaviourError
 
 __all__ = ["judge_bundle"]
@@ -46,8 +46,14 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
-    direct_reads = judge_direct_reads(bundle)
-    checks += direct_reads.checks
+    direct_reads = DirectReadsJudgement()
+    evidence: tuple[Evidence, ...] = ()
+    try:
+        direct_reads = judge_direct_reads(bundle)
+        checks += direct_reads.checks
+        evidence = bundle_evidence(bundle)
+    except UnknownBehaviourError as error:
+        reasons.append(str(error))
     readahead: ReadaheadJudgement | None = None
     if bundle.has(EVENTS_FILE) and not capture["lost"]:
         try:
@@ -77,7 +83,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
-        evidence=bundle_evidence(bundle),
+        evidence=evidence,
     )
 
 

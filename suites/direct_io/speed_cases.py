@@ -133,7 +133,7 @@ def _task_cpu(told: dict[str, Any]) -> float | None:
     """Return the CPU time of all tasks of a job, s; None if a record of one may be missing."""
     if told.get("lost", 1) or not told.get("processes"):
         return None
-    return sum(one["cpu_user_us"] + one["cpu_system_us"] for one in told["processes"]) / 1e6
+    return float(sum(one["cpu_user_us"] + one["cpu_system_us"] for one in told["processes"])) / 1e6
 
 
 def _drop_pages(path: Path) -> None:

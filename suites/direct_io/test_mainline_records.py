@@ -7,6 +7,7 @@ import json
 import shutil
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,15 +76,30 @@ def _fails(name: str) -> bool:
         return True
 
 
+def test_a_kernel_that_is_not_known_leaves_it_undecided(tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(RECORDED / "dup", spoilt)
+    layout = json.loads((spoilt / "direct_io_layout.json").read_text())
+    (spoilt / "direct_io_layout.json").write_text(json.dumps(layout | {"features": []}))
+    facts = json.loads((spoilt / "bundle.json").read_text())
+    (spoilt / "bundle.json").unlink()
+    verdict = judge_bundle(_finished(spoilt, facts))
+    assert verdict.verdict is Verdict.UNDECIDED
+    assert any("cannot be told from others" in reason for reason in verdict.reasons)
+
+
 def test_lost_events_leave_it_undecided(tmp_path: Path) -> None:
     spoilt = tmp_path / "spoilt"
     shutil.copytree(RECORDED / "dup", spoilt)
     facts = json.loads((spoilt / "bundle.json").read_text())
     (spoilt / "bundle.json").unlink()
     facts["capture"] |= {"lost": 1, "lost_reasons": {"lost_ring": 1}}
-    bundle = BundleWriter.of(spoilt).finish(
-        {key: value for key, value in facts.items() if key not in ("format", "files", "digest")}
-    )
-    verdict = judge_bundle(bundle)
+    verdict = judge_bundle(_finished(spoilt, facts))
     assert verdict.verdict is Verdict.UNDECIDED
     assert "bios" not in {check.name for check in verdict.checks}
+
+
+def _finished(folder: Path, facts: dict[str, Any]) -> Bundle:
+    return BundleWriter.of(folder).finish(
+        {key: value for key, value in facts.items() if key not in ("format", "files", "digest")}
+    )

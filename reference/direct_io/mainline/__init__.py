@@ -12,11 +12,13 @@ from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import Bio, BioKind, Submitted
 from reference.direct_io.mainline.complete import Completion, Piece, error_may_be_lost
 from reference.direct_io.mainline.file import BadBlock, Contents, File, Volume
+from reference.direct_io.mainline.kernels import FEATURES, behaviour_of
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.outcome import DirectCall, How, Outcome, Part, Timing
 from reference.direct_io.mainline.read import Reader
 
 __all__ = [
+    "FEATURES",
     "BadBlock",
     "Behaviour",
     "Bio",
@@ -34,5 +36,6 @@ __all__ = [
     "Submitted",
     "Timing",
     "Volume",
+    "behaviour_of",
     "error_may_be_lost",
 ]
