@@ -31,7 +31,7 @@ class Measurement:
     seconds: float
     """As long as fio was reading."""
     task_cpu_s: float | None
-    """CPU time of fio and its tasks, s; None where the kernel did not tell all of it."""
+    """CPU time of the process that read, s; None where the kernel did not tell it."""
     kernel_cpu_s: float
     """CPU time of all kernel threads meanwhile, whoever they worked for, s."""
     load: float

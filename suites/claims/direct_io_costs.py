@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from harness.claims import Fact, Figure, Table
 from harness.direct_io.contents import compressed_key
 from harness.direct_io.record import DirectRead, Layout
-from reference.direct_io.mainline import Behaviour, BioKind, File, Outcome, Reader
+from reference.direct_io.mainline import Behaviour, File, How, Outcome, Reader
 from reference.direct_io.mainline.file import block_end
 from reference.direct_io.rfc_2010 import Behaviour as Behaviour2010
 from reference.direct_io.run import Run, run
@@ -135,8 +135,9 @@ def _compare(compared: _Compared, layout: Layout, read: DirectRead, file: Synthe
         total = sum(length for _, length in read.iov)
         outcome = reader.read(Request(read.offset, read.iov, total, pid=read.tid))
         length = sum(bio.length for bio in outcome.bios)
-        direct = sum(bio.length for bio in outcome.bios if bio.kind is BioKind.DIRECT)
-        written = max(0, outcome.returned - direct)
+        end = read.offset + outcome.returned
+        by_cpu = [part for part in outcome.parts if part.how is not How.DIRECT and part.start < end]
+        written = sum(min(part.end, end) - part.start for part in by_cpu)
         pages = len(outcome.pages) * BLOCK
         _add(compared.ways[name], outcome.returned, len(outcome.bios), length, written, pages)
         if name == COMPARED:
