@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.bundle import Bundle
-from harness.claims import Figure, Table
+from harness.claims import Table
 from harness.direct_io.events import EVENTS_FILE
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
@@ -82,14 +82,14 @@ def by_kernel(records: Sequence[Recorded], failing: Sequence[str] = ()) -> Table
     )
 
 
-def _cell(direct: int, reads: int) -> Figure:
+def _cell(direct: int, reads: int) -> str:
     """Return how many of how many, in words.
 
     >>> _cell(0, 0), _cell(5, 5), _cell(0, 1200), _cell(2, 7)
-    (None, 'all of 5', 'none of 1,200', '2 of 7')
+    ('-', 'all of 5', 'none of 1,200', '2 of 7')
     """
     if not reads:
-        return None
+        return "-"
     return f"{'all' if direct == reads else direct or 'none'} of {reads:,}"
 
 

@@ -47,15 +47,15 @@ def _random(block: str, total: str, **more: str | int) -> Options:
 
 _SEQUENTIAL: Options = {"rw": "read", "bs": "1m", "io_size": f"{FILE_MIB}m"}
 WORKLOADS = (
-    _Workload("plain, 1 MiB after 1 MiB", "plain", _SEQUENTIAL),
-    _Workload("plain without checksums, 1 MiB after 1 MiB", "nodatasum", _SEQUENTIAL),
-    _Workload("zlib, 1 MiB after 1 MiB", "zlib", _SEQUENTIAL),
-    _Workload("plain, 64 KiB at random", "plain", _random("64k", "128m")),
-    _Workload("plain, 4 KiB at random", "plain", _random("4k", "24m")),
+    _Workload("plain, 1 MiB in order", "plain", _SEQUENTIAL),
+    _Workload("no checksums, 1 MiB in order", "nodatasum", _SEQUENTIAL),
+    _Workload("zlib, 1 MiB in order", "zlib", _SEQUENTIAL),
+    _Workload("plain, 64 KiB random", "plain", _random("64k", "128m")),
+    _Workload("plain, 4 KiB random", "plain", _random("4k", "24m")),
     _Workload(
-        "plain, 4 KiB at random, 32 at a time", "plain", _random("4k", "24m", ioengine="libaio", iodepth=32)
+        "plain, 4 KiB random, 32 at a time", "plain", _random("4k", "24m", ioengine="libaio", iodepth=32)
     ),
-    _Workload("zlib, 4 KiB at random", "zlib", _random("4k", "4m")),
+    _Workload("zlib, 4 KiB random", "zlib", _random("4k", "4m")),
 )
 _FILES = ("plain", "nodatasum", "zlib")
 
@@ -74,9 +74,9 @@ def _turns() -> Iterator[tuple[int, _Workload, str]]:
     """Yield round, workload and way; every other round the other way round."""
     order = [(workload, way) for workload in WORKLOADS for way in (DIRECT, BUFFERED)]
     for number in range(ROUNDS + 1):
+        order.reverse()
         for workload, way in order:
             yield number, workload, way
-        order.reverse()
 
 
 def _make_file(experiment: LiveExperiment, name: str) -> None:
