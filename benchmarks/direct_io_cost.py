@@ -8,7 +8,7 @@ for docs/direct-io.md.
 
 from __future__ import annotations
 
-from reference.direct_io.mainline import Behaviour, BioKind, How
+from reference.direct_io.mainline import Behaviour, How
 from reference.direct_io.rfc_2010 import Behaviour as Behaviour2010
 from reference.direct_io.run import run
 from reference.direct_io.source import IoVec
@@ -55,7 +55,8 @@ def _row(name: str, case: Case) -> str:
     buffered = sum(part.end - part.start for part in new.parts if part.how is How.BUFFERED)
     zeroed = sum(part.end - part.start for part in new.parts if part.how is How.HOLE)
     direct = {
-        kernel: [bio.length for bio in one.bios if bio.kind is BioKind.DIRECT] for kernel, one in told.items()
+        kernel: [part.bio.length for part in one.submitted[: one.submitted_directly]]
+        for kernel, one in told.items()
     }
     read = sum(direct[_NEW])
     counts = f"{len(direct[_NEW])} ({len(direct[_OLD])})"

@@ -28,6 +28,7 @@ PROGRAMS = {BIO: "on_bio", DIRECT: "on_direct", PAGE: "on_page", MAP_REMOVED: "o
 DIRECT_FUNCTION = "iomap_dio_rw"
 """Where the tracepoint `DIRECT` is not (up to 6.5): a kprobe at the entry of this function says the same."""
 FLAGS = ("__REQ_SYNC", "__REQ_META", "__REQ_RAHEAD")
+HEAD = "PG_head"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class DirectIoKernel:
     """Bits of `bi_opf`, by name."""
     features: Sequence[str]
     """Those of `FEATURES` that the kernel has."""
+    large: int
+    """The bit of a folio's flags by which folios of more pages than one are told."""
     structures: bytes
     """BTF of the structures that the programs read."""
 
@@ -48,12 +51,13 @@ class DirectIoKernel:
         """Ask symbols and BTF; UserError where the kernel lacks what is needed."""
         if missing := missing_probes(symbols):
             raise UserError(missing[0])
-        bits = btf.enumerators(FLAGS)
+        bits = btf.enumerators((*FLAGS, HEAD))
         probes = [probe for event in PROGRAMS for probe in _of_event(event, symbols, btf)]
         return cls(
             tuple(probes),
             {name: 1 << bits[name] for name in FLAGS},
             [feature for feature in FEATURES if feature.removeprefix("symbol:") in symbols],
+            1 << bits[HEAD],
             excerpt(btf, structures_read(DIRECT_IO_TYPES)),
         )
 

@@ -15,6 +15,7 @@ from reference.direct_io.mainline import Bio, BioKind, DirectCall
 __all__ = ["Seen", "seen_by_read"]
 
 SECTOR = 512
+PAGE = 4096
 OP_MASK = 0xFF
 """REQ_OP_MASK: the operation in `bi_opf`; 0 is REQ_OP_READ."""
 
@@ -54,7 +55,7 @@ def seen_by_read(layout: Layout, reads: Sequence[DirectRead], events: Table) -> 
         elif kind == Kind.DIRECT:
             one.direct.append(DirectCall(start, length))
         elif kind == Kind.PAGE and ino in layout.inodes:
-            one.pages.append(start)
+            one.pages += range(start, start + max(1, length // PAGE))
     return found
 
 

@@ -11,7 +11,16 @@ from harness.capture import kernel as capture_kernel
 from harness.capture.btf import Btf, load_btf
 from harness.capture.testing import Blob
 from harness.direct_io import kernel as module
-from harness.direct_io.kernel import BIO, DIRECT, DIRECT_FUNCTION, FLAGS, MAP_REMOVED, PAGE, DirectIoKernel
+from harness.direct_io.kernel import (
+    BIO,
+    DIRECT,
+    DIRECT_FUNCTION,
+    FLAGS,
+    HEAD,
+    MAP_REMOVED,
+    PAGE,
+    DirectIoKernel,
+)
 from harness.errors import UserError
 from reference.direct_io.mainline import FEATURES, Behaviour, behaviour_of
 
@@ -24,7 +33,7 @@ def btf_of(
     folder: Path, bio_parameters: tuple[str, ...] = ("__data", "bio"), *, preempts: bool = False
 ) -> Btf:
     blob = Blob()
-    blob.enum({name: number for number, name in enumerate(FLAGS, 11)})
+    blob.enum({name: number for number, name in enumerate((*FLAGS, HEAD), 11)})
     blob.function(f"__traceiter_{BIO}", *bio_parameters)
     if preempts:
         blob.struct(capture_kernel.PREEMPTED_TRACEPOINTS, {"lock": 0})
@@ -38,7 +47,7 @@ def places(kernel: DirectIoKernel) -> dict[str, tuple[str, str]]:
 
 def test_a_new_kernel_has_a_tracepoint_for_everything(tmp_path: Path) -> None:
     kernel = DirectIoKernel.of(ALL | NEW, btf_of(tmp_path))
-    assert behaviour_of(kernel.features) == Behaviour.linux_6_18
+    assert behaviour_of(kernel.features) == Behaviour.linux_7_2
     assert places(kernel) == {
         "on_bio": ("raw_tracepoint", BIO),
         "on_direct": ("raw_tracepoint", DIRECT),
@@ -46,6 +55,7 @@ def test_a_new_kernel_has_a_tracepoint_for_everything(tmp_path: Path) -> None:
         "on_map_removed": ("raw_tracepoint", MAP_REMOVED),
     }
     assert kernel.flags == {"__REQ_SYNC": 1 << 11, "__REQ_META": 1 << 12, "__REQ_RAHEAD": 1 << 13}
+    assert kernel.large == 1 << 14
 
 
 def test_an_old_one_has_a_kprobe_at_the_function_and_no_shrinker(

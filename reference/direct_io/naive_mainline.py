@@ -207,10 +207,11 @@ class _Judge:
     def _direct(self, direct: list[int]) -> list[_Run]:
         """Put bios together from blocks: a mapping or the limit ends one."""
         runs: list[_Run] = []
+        kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
         for at in direct:
             mapping = at in (self.case.offset, self._item(at).file_offset)
             if mapping or len(runs[-1].blocks) == self.behaviour.read_limit:
-                runs.append(_Run(BioKind.DIRECT, []))
+                runs.append(_Run(kind, []))
             runs[-1].blocks.append(self._logical(at))
         return self._cut(runs)
 
@@ -227,11 +228,9 @@ class _Judge:
                 if not runs or runs[-1] != (BioKind.UNFLAGGED, [*whole]):
                     runs.append(_Run(BioKind.UNFLAGGED, [*whole]))
                 continue
-            if (
-                at != joins
-                or runs[-1].kind is BioKind.UNFLAGGED
-                or runs[-1].blocks[-1] + BLOCK != self._logical(at)
-            ):
+            plain = bool(runs) and runs[-1].kind is BioKind.BUFFERED
+            beside = plain and runs[-1].blocks[-1] + BLOCK == self._logical(at)
+            if not beside or (at != joins and not self.behaviour.joins_over_holes):
                 runs.append(_Run(BioKind.BUFFERED, []))
             runs[-1].blocks.append(self._logical(at))
             joins = at + BLOCK

@@ -10,7 +10,7 @@ import pytest
 
 from reference.direct_io.mainline import Behaviour, How, Outcome
 from reference.direct_io.naive_mainline import as_mainline, judge
-from reference.direct_io.source import IoVec
+from reference.direct_io.source import IoVec, Request
 from reference.direct_io.synthetic import BLOCK, Case, ChunkSpec, DiskSpec, ExtentSpec, FaultSpec, build
 from reference.direct_io.synthetic_mainline import reader_of
 from reference.direct_io.testing import case_of
@@ -182,7 +182,7 @@ def test_nowait() -> None:
     assert told(plain(2), nowait=True).returned == -errno.EAGAIN
     assert told(plain(2), OLD, nowait=True).returned == 2 * BLOCK
     mixed = Case((ExtentSpec("plain"), ExtentSpec("zlib")), iov=(IoVec(MEMORY, 2 * BLOCK),))
-    assert told(mixed, OLD, nowait=True).returned == BLOCK
+    assert told(mixed, OLD, nowait=True).returned == -errno.EAGAIN
     compressed = Case((ExtentSpec("zlib"),), iov=(IoVec(MEMORY, BLOCK),))
     assert told(compressed, nowait=True).returned == -errno.EAGAIN
     odd = replace(plain(1), offset=512, iov=(IoVec(MEMORY, 512),))
@@ -192,17 +192,44 @@ def test_nowait() -> None:
     assert [one.read(odd.request, nowait=True).returned for _ in range(2)] == [-errno.EAGAIN, 512]
 
 
+def test_in_5_10_pages_that_are_there_forbid_a_read_without_waiting() -> None:
+    buffered = IoVec(MEMORY + 512, BLOCK)
+    for behaviour, due in ((NEW, BLOCK), (OLD, -errno.EAGAIN)):
+        one = reader_of(build(plain(1)), behaviour)
+        assert one.read(Request(0, [buffered], BLOCK)).pages == [0]
+        assert one.read(plain(1).request, nowait=True).returned == due
+
+
 def test_behind_the_end_nothing_is_read() -> None:
     done = told(replace(plain(1), offset=BLOCK))
     assert (done.returned, done.bios, done.writes) == (0, [], [])
 
 
-@pytest.mark.parametrize("behaviour", [NEW, OLD], ids=["6.18", "5.10"])
-def test_random_cases_are_as_the_rules_say(behaviour: Behaviour) -> None:
-    cases = [case for case in map(as_mainline, map(case_of, range(3000))) if case is not None]
-    assert len(cases) > 2000
+@pytest.mark.parametrize(
+    ("behaviour", "numbers"),
+    [
+        (NEW, range(2000)),
+        (OLD, range(2000)),
+        (Behaviour.linux_6_1, range(2000, 3000)),
+        (Behaviour.linux_6_12, range(3000, 4000)),
+        (Behaviour.linux_7_2, range(4000, 5000)),
+    ],
+    ids=["6.18", "5.10", "6.1", "6.12", "7.2"],
+)
+def test_random_cases_are_as_the_rules_say(behaviour: Behaviour, numbers: range) -> None:
+    cases = [case for case in map(as_mainline, map(case_of, numbers)) if case is not None]
+    assert len(cases) > len(numbers) // 2
     wrong = {case: judge(case, behaviour) for case in cases}
     assert {case: complaint for case, complaint in wrong.items() if complaint} == {}
+
+
+def test_in_5_10_a_read_behind_a_whole_page_adds_one_more() -> None:
+    for cut, due in ((0, [0, 1]), (100, [0])):
+        one = reader_of(build(replace(plain(1), cut=cut)), OLD)
+        odd = Request(0, [IoVec(MEMORY + 512, 3 * BLOCK)], 3 * BLOCK)
+        assert [one.read(odd).pages for _ in range(2)] == [due, []]
+        one.cache.drop()
+        assert one.read(odd).pages == due
 
 
 def test_what_cannot_be_in_mainline_is_not_judged() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from reference.direct_io.mainline import (
     BadBlock,
+    Behaviour,
     BioKind,
     File,
     Outcome,
@@ -76,9 +77,14 @@ def volume(profile: BlockGroupFlag = DATA, devices: int = 1) -> Volume:
     return Volume(ChunkMap([Chunk(0, 1 << 30, profile, stripes, sub)]), frozenset(range(1, devices + 1)))
 
 
-def reader(*items: FileExtent, size: int | None = None, on: Volume | None = None) -> Reader:
+def reader(
+    *items: FileExtent,
+    size: int | None = None,
+    on: Volume | None = None,
+    behaviour: Behaviour = Behaviour.linux_6_18,
+) -> Reader:
     end = items[-1].end if size is None else size
-    return Reader(File(end, items), on or volume(), Contents())
+    return Reader(File(end, items), on or volume(), Contents(), behaviour)
 
 
 def read(of: Reader, at: int, blocks: int, *, tid: int = 0, nowait: bool = False) -> Outcome:
@@ -95,6 +101,38 @@ def test_neighbours_are_merged_when_both_were_read() -> None:
     both = reader(plain(0, 2), plain(2, 2, DISK + 2 * BLOCK))
     assert lengths(read(both, 0, 4)) == [2, 2]
     assert lengths(read(both, 0, 4)) == [4]
+
+
+def test_in_6_1_a_map_made_of_two_is_not_merged_with_a_third() -> None:
+    for behaviour, expected in ((Behaviour.linux_6_12, [6]), (Behaviour.linux_6_1, [4, 2])):
+        items = [plain(n, 2, DISK + n * BLOCK) for n in (0, 2, 4)]
+        three = reader(*items, behaviour=behaviour)
+        read(three, 0, 6)
+        assert lengths(read(three, 0, 6)) == expected
+
+
+def test_an_empty_vector_at_an_odd_address_may_matter_where_a_bio_is_made() -> None:
+    mapped, hole = plain(0, 2), FileExtent(0, num_bytes=BLOCK)
+    first = [IoVec(5, 0), IoVec(BLOCK, 2 * BLOCK)]
+    between = [IoVec(BLOCK, BLOCK), IoVec(5, 0), IoVec(4 * BLOCK, BLOCK)]
+    last = [IoVec(BLOCK, 2 * BLOCK), IoVec(5, 0)]
+    due = {
+        Behaviour.linux_5_10: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_6_1: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_12: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_18: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_7_2: ("buffered", "direct", "direct", "buffered"),
+    }
+    behind_a_hole = (hole, plain(1, 1))
+    cases = (((mapped,), first), ((mapped,), between), ((mapped,), last), (behind_a_hole, between))
+    for behaviour, ways in due.items():
+        for (items, iov), way in zip(cases, ways, strict=True):
+            outcome = reader(*items, behaviour=behaviour).read(Request(0, iov, 2 * BLOCK))
+            if way == "EINVAL":
+                assert outcome.returned == -errno.EINVAL
+                continue
+            assert outcome.returned == 2 * BLOCK
+            assert outcome.parts[-1].how.value == way, (behaviour, iov)
 
 
 def test_neighbours_that_lie_elsewhere_or_are_preallocated_are_not() -> None:
@@ -172,11 +210,33 @@ def test_the_error_of_any_part_but_the_last_can_be_lost() -> None:
         outcome = read(one, 0, 32)
         assert (outcome.returned, outcome.completion.lost) == (-errno.EIO, {part.logical})
         may_be_lost = error_may_be_lost(submitted, outcome.completion.failed)
-        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(error_lost=True))
+        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(0, error_lost=True))
         assert lost.error_lost == may_be_lost
         assert lost.returned == (32 * BLOCK if may_be_lost else -errno.EIO)
         results.append(may_be_lost)
     assert results == [True, False]
+
+
+def test_pages_of_a_bio_that_fails_are_read_one_by_one() -> None:
+    bad = {Stripe(1, MIB + DISK + 2 * BLOCK)}
+    odd = Request(0, [IoVec(512, 4 * BLOCK)], 4 * BLOCK)
+    for behaviour, due in ((Behaviour.linux_6_12, [4, 1, 1, 1]), (Behaviour.linux_6_1, [4, 1])):
+        one = Reader(File(4 * BLOCK, [plain(0, 4)]), volume(), Contents(bad), behaviour)
+        outcome = one.read(odd)
+        assert (outcome.returned, lengths(outcome)) == (2 * BLOCK, due)
+        # What was read is kept, and what was not is read again.
+        assert lengths(one.read(odd)) == [1]
+
+
+def test_a_lost_block_takes_its_place_among_vectors() -> None:
+    bad = {Stripe(1, MIB + DISK)}
+    striped = volume(DATA | BlockGroupFlag.RAID0, 2)
+    iov = [IoVec(0, 16 * BLOCK), IoVec(5, 0), IoVec(MIB, 16 * BLOCK)]
+    for behaviour in (Behaviour.linux_6_18, Behaviour.linux_7_2):
+        one = Reader(
+            File(32 * BLOCK, [plain(0, 16), plain(16, 16, 2 * DISK)]), striped, Contents(bad), behaviour
+        )
+        assert len(one.read(Request(0, iov, 32 * BLOCK)).bios) == 2
 
 
 def test_an_error_that_comes_back_early_ends_the_read() -> None:

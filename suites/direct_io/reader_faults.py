@@ -92,7 +92,7 @@ _IOMAP = (
         "not-tried-again",
         "what is left after a direct read is tried directly again",
         "mainline.read",
-        "if not done or not left or left == previous:",
+        "if not self.behaviour.tries_again or not done or not left or left == previous:",
         "if True:",
     ),
     Fault(
@@ -145,8 +145,8 @@ _NOWAIT = (
         "nowait-buffered",
         "what is to be buffered is not read without waiting",
         "mainline.read",
-        "if self.nowait and self.behaviour.nowait_one_page:",
-        "if False:",
+        '            if self.nowait:\n                raise BlockingIOError(EAGAIN, "to be read through',
+        '            if False:\n                raise BlockingIOError(EAGAIN, "to be read through',
     ),
 )
 
@@ -235,15 +235,15 @@ _MAPS = (
         "not-merged-before",
         "a map is merged with the one before it",
         "mainline.extent_map",
-        "if place and _mergeable(",
-        "if False and _mergeable(",
+        "if place and self._mergeable(",
+        "if False and self._mergeable(",
     ),
     Fault(
         "not-merged-behind",
         "a map is merged with the one behind it",
         "mainline.extent_map",
-        "if place + 1 < len(self._maps) and _mergeable(",
-        "if False and _mergeable(",
+        "if place + 1 < len(self._maps) and self._mergeable(",
+        "if False and self._mergeable(",
     ),
     Fault(
         "maps-kept",
@@ -266,7 +266,7 @@ _PAGES = (
         "compressed-part-only",
         "the rest of a compressed extent is kept too",
         "mainline.page_cache",
-        "            pages += self._add_ra_bio_pages(control.file_offset + length, begun.end)\n",
+        "            pages += self._add_ra_bio_pages((pages[-1] + 1) * BLOCK, begun.end)\n",
         "",
     ),
     Fault(
@@ -301,14 +301,14 @@ _PAGES = (
         "gathered-over-gaps",
         "only neighbours in the file too are gathered into a bio",
         "mainline.page_cache",
-        "return contiguous and self.file_offset + self.length == offset",
-        "return contiguous",
+        "return self.joins_over_holes or self.pages[-1] * BLOCK + BLOCK == offset",
+        "return True",
     ),
     Fault(
         "page-by-page",
         "pages that lie side by side are gathered into a bio",
         "mainline.page_cache",
-        "return contiguous and self.file_offset + self.length == offset",
+        "return self.joins_over_holes or self.pages[-1] * BLOCK + BLOCK == offset",
         "return False",
     ),
     Fault(
@@ -336,8 +336,8 @@ _PAGES = (
         "buffered-beyond-the-end",
         "a buffered read ends with the file",
         "mainline.read",
-        "start, end = self.ki_pos, min(self.ki_pos + self.iter.count, self.file.i_size)",
-        "start, end = self.ki_pos, self.ki_pos + self.iter.count",
+        "end = min(start + left, self.file.i_size)",
+        "end = start + left",
     ),
     Fault(
         "holes-untouched",

@@ -26,8 +26,12 @@ _HISTORY = (
     _Kernel("symbol:iomap_dio_rw", Behaviour.linux_5_10),
     # include/linux/uio.h, 6.0.
     _Kernel("symbol:iov_iter_get_pages2", Behaviour.linux_6_1),
+    # include/linux/uio.h, 6.3.
+    _Kernel("symbol:iov_iter_extract_pages", Behaviour.linux_6_12),
     # fs/btrfs/btrfs_inode.h, 6.18: the successor of btrfs_check_sector_csum().
     _Kernel("symbol:btrfs_check_block_csum", Behaviour.linux_6_18),
+    # include/linux/uio.h, behind 6.18.
+    _Kernel("symbol:iov_iter_extract_bvecs", Behaviour.linux_7_2),
 )
 
 FEATURES: tuple[str, ...] = tuple(sorted(kernel.mark for kernel in _HISTORY))

@@ -60,6 +60,8 @@ class Outcome:
     direct: list[DirectCall] = field(default_factory=list)
     submitted: list[Submitted] = field(default_factory=list)
     """Bios in the order in which they are submitted."""
+    submitted_directly: int = 0
+    """How many of them, from the first on, are of what is direct; the page cache reads by the others."""
     completion: Completion = field(default_factory=Completion)
     """What was done about bad copies."""
     error_lost: bool = False

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from errno import EIO
 from typing import NamedTuple
 
+from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import BioKind
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, block_end
@@ -43,9 +44,10 @@ class LogicalBio(NamedTuple):
 class PageCache:
     """The pages of one file."""
 
-    def __init__(self, file: File, maps: ExtentMapTree) -> None:
+    def __init__(self, file: File, maps: ExtentMapTree, behaviour: Behaviour) -> None:
         self._file = file
         self._maps = maps
+        self._behaviour = behaviour
         self._pages: set[int] = set()
         self.held: dict[int, memoryview | None] = {}
         """What pages have that need not be what was written, by index; None if they could not be read."""
@@ -54,9 +56,10 @@ class PageCache:
 
     def drop(self, start: int = 0, end: int | None = None) -> None:
         """Let go of pages (POSIX_FADV_DONTNEED), and with each of the map that begins with it."""
-        last = end if end is not None else block_end(self._file.i_size)
-        for page in sorted(self._pages & set(range(start // BLOCK, last // BLOCK))):
-            self._maps.release(page * BLOCK)
+        first, last = start // BLOCK, None if end is None else end // BLOCK
+        for page in sorted(page for page in self._pages if page >= first and (last is None or page < last)):
+            if self._behaviour.releases_maps:
+                self._maps.release(page * BLOCK)
             self._pages.remove(page)
             self.held.pop(page, None)
 
@@ -113,10 +116,16 @@ class PageCache:
             index += 1
         return 1 + max(last - 1, (yield from self._btrfs_readahead(batch)))
 
+    def add_behind_eof(self) -> None:
+        """Add the page behind the file's last (`no_cached_page` in `generic_file_buffered_read`)."""
+        index = self._file.i_size // BLOCK
+        if index not in self._pages:
+            self._add(index)
+
     def btrfs_read_folio(self, index: int) -> Iterator[LogicalBio]:
         """Read one page again, without which pages are added; yield the bios."""
         del self.held[index]
-        control = _BioControl()
+        control = _BioControl(joins_over_holes=False)
         found = self._maps.btrfs_get_extent(index * BLOCK, BLOCK)
         if found.kind is MapKind.REG:
             control.add(found, index * BLOCK)
@@ -128,10 +137,10 @@ class PageCache:
 
         The batch is made longer, up to the end of a compressed extent.
         """
-        control = _BioControl()
+        control = _BioControl(joins_over_holes=self._behaviour.joins_over_holes)
         for page in batch:
             found = self._maps.btrfs_get_extent(page * BLOCK, BLOCK)
-            if found.compressed:
+            if found.compressed and self._behaviour.expands_readahead:
                 self._readahead_expand(batch, found.end)
             if found.kind is MapKind.REG:
                 if not control.takes(found, page * BLOCK):
@@ -152,11 +161,10 @@ class PageCache:
         begun, length, control.length = control.map, control.length, 0
         if begun is None or not length:
             return
-        first = control.file_offset // BLOCK
-        pages = list(range(first, first + length // BLOCK))
+        pages = control.pages
         if begun.compressed:
             assert begun.item is not None
-            pages += self._add_ra_bio_pages(control.file_offset + length, begun.end)
+            pages += self._add_ra_bio_pages((pages[-1] + 1) * BLOCK, begun.end)
             length = begun.item.disk_num_bytes
             yield LogicalBio(BioKind.UNFLAGGED, begun.block_start, length, pages, begun.item)
         else:
@@ -184,9 +192,10 @@ class PageCache:
 class _BioControl:
     """`struct btrfs_bio_ctrl`: the bio that is being filled."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, joins_over_holes: bool) -> None:
+        self.joins_over_holes = joins_over_holes
         self.map: ExtentMap | None = None
-        self.file_offset = 0
+        self.pages: list[int] = []
         self.logical = 0
         self.length = 0
 
@@ -196,14 +205,16 @@ class _BioControl:
             return True
         if found.compressed or self.map.compressed:
             return found is self.map
-        contiguous = self.logical + self.length == found.block_start + offset - found.start
-        return contiguous and self.file_offset + self.length == offset
+        if self.logical + self.length != found.block_start + offset - found.start:
+            return False
+        return self.joins_over_holes or self.pages[-1] * BLOCK + BLOCK == offset
 
     def add(self, found: ExtentMap, offset: int) -> None:
         if not self.length:
-            self.file_offset = offset
+            self.pages = []
             self.logical = found.block_start + offset - found.start
         self.map = found
+        self.pages.append(offset // BLOCK)
         self.length += BLOCK
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from errno import EAGAIN, EIO
+from errno import EAGAIN, EINVAL, EIO
 
 from reference.direct_io.mainline.behaviour import Behaviour
 from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_bbio
@@ -18,6 +18,9 @@ from reference.direct_io.source import Request
 
 __all__ = ["Reader"]
 
+DMA_ALIGNMENT = 512
+"""`bdev_dma_alignment` + 1 of a loop device, bytes."""
+
 
 class Reader:
     """An open file, read by one request after the other."""
@@ -25,8 +28,8 @@ class Reader:
     def __init__(
         self, file: File, volume: Volume, contents: Contents, behaviour: Behaviour = Behaviour.linux_6_18
     ) -> None:
-        self.maps = ExtentMapTree(file)
-        self.cache = PageCache(file, self.maps)
+        self.maps = ExtentMapTree(file, merges_merged=behaviour.merges_merged)
+        self.cache = PageCache(file, self.maps, behaviour)
         self.behaviour = behaviour
         self._file = file
         self._volume = volume
@@ -78,6 +81,8 @@ class _Read:
             done = self.btrfs_direct_read()
         except OSError as error:
             return -(error.errno or 0)
+        finally:
+            self.outcome.submitted_directly = len(self.outcome.submitted)
         if not self.iter.count or self.ki_pos >= self.file.i_size:
             return done
         try:
@@ -94,7 +99,7 @@ class _Read:
             done = self.iomap_dio_rw()
             read += done
             left = self.iter.count
-            if not done or not left or left == previous:
+            if not self.behaviour.tries_again or not done or not left or left == previous:
                 return read
             previous = left
 
@@ -112,6 +117,8 @@ class _Read:
         pos = self.ki_pos
         if pos >= i_size:
             return 0
+        if self.nowait and self.behaviour.nowait_without_pages:
+            self.check_no_pages(pos, pos + self.iter.count)
         while self.iter.count and (self.behaviour.reads_behind_eof or pos < i_size):
             if self.error_came_back():
                 break
@@ -126,10 +133,17 @@ class _Read:
         self.ki_pos += done
         return done
 
+    def check_no_pages(self, start: int, end: int) -> None:
+        """OSError with EAGAIN if a page of the range is there (`filemap_range_has_page`)."""
+        if any(map(self.reader.cache.has, range(start // BLOCK, block_end(end) // BLOCK))):
+            raise BlockingIOError(EAGAIN, "a page is there")
+
     def error_came_back(self) -> bool:
         """Whether a bio has failed already (`dio->error`)."""
         before = self.timing.bios_before_error
-        return bool(self.ends.done.failed) and before is not None and len(self.outcome.submitted) >= before
+        if before is None or self.timing.error_lost:
+            return False
+        return bool(self.ends.done.failed) and len(self.outcome.submitted) >= before
 
     def raise_error(self) -> None:
         """OSError with EIO if a bio has failed, unless that is lost on the way."""
@@ -151,11 +165,15 @@ class _Read:
         length = min(length, self.behaviour.read_limit * BLOCK)
         found = self.reader.maps.btrfs_get_extent(pos, length)
         if found.compressed or found.kind is MapKind.INLINE:
-            if self.nowait and self.behaviour.nowait_one_page:
+            if self.nowait:
                 raise BlockingIOError(EAGAIN, "to be read through the page cache")
             return 0
         length = min(length, found.end - pos)
+        if self.nowait and self.behaviour.nowait_one_page and length < self.iter.count:
+            raise BlockingIOError(EAGAIN, "more than an extent")
         if found.kind is MapKind.REG:
+            if self.behaviour.checks_next_vector and not self.iter.next_is_aligned(DMA_ALIGNMENT):
+                return 0
             self.outcome.add_part(pos, pos + length, How.DIRECT)
             self.iomap_dio_bio_iter(found, pos, length)
         else:
@@ -164,12 +182,13 @@ class _Read:
         return length
 
     def iomap_dio_bio_iter(self, found: ExtentMap, pos: int, length: int) -> None:
+        if self.behaviour.checks_empty_vectors and not self.iter.is_aligned(DMA_ALIGNMENT):
+            raise OSError(EINVAL, "an empty vector is at an odd address")
         logical = found.block_start + pos - found.start
-        for start, part, copy in self.submit(BioKind.DIRECT, logical, length):
-            if copy is None:
-                self.iter.zero(part)
-            else:
-                self.iter.copy(self.contents.copy(*copy, start, part))
+        kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
+        for start, part, copy in self.submit(kind, logical, length):
+            data = self.contents.copy(*copy, start, part) if copy else memoryview(bytes(part))
+            self.iter.copy(data)
 
     def submit(self, kind: BioKind, logical: int, length: int) -> Iterator[Piece]:
         """Send a bio, and yield what comes of it."""
@@ -182,10 +201,12 @@ class _Read:
 
         OSError if that is the first: EIO, or EAGAIN, if it would have to be waited for.
         """
-        start, end = self.ki_pos, min(self.ki_pos + self.iter.count, self.file.i_size)
+        start, left = self.ki_pos, self.iter.count
+        end = min(start + left, self.file.i_size)
         self.outcome.add_part(start, end, How.BUFFERED)
-        self.reader.cache.added = self.outcome.pages
-        last = block_end(start + self.iter.count) // BLOCK
+        cache = self.reader.cache
+        cache.added = self.outcome.pages
+        last = block_end(start + left) // BLOCK
         position = start
         try:
             while position < end:
@@ -194,6 +215,8 @@ class _Read:
         except OSError:
             if position == start:
                 raise
+        if self.behaviour.adds_page_behind_eof and position == end < start + left and not end % BLOCK:
+            cache.add_behind_eof()
         return position - start
 
     def filemap_get_pages(self, index: int, last: int) -> range:
@@ -210,13 +233,14 @@ class _Read:
             return pages
         if not cache.is_bad(pages[-1]):
             return pages
-        for bio in cache.btrfs_read_folio(pages[-1]):
+        if len(pages) > 1:
+            # It is waited for, and those in front of it are copied.
+            return pages[:-1]
+        for bio in cache.btrfs_read_folio(index):
             self.fill_pages(bio)
-        if not cache.is_bad(pages[-1]):
-            return pages
-        if len(pages) == 1:
+        if cache.is_bad(index):
             raise OSError(EIO, "a page cannot be read")
-        return pages[:-1]
+        return pages
 
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
@@ -225,9 +249,13 @@ class _Read:
         if self.nowait:
             self.under_way.update(bio.pages)
         held = self.reader.cache.held
+        fails = any(piece.copy is None for piece in pieces)
         if bio.packed is not None:
-            if any(piece.copy is None for piece in pieces) or self.contents.inflated(bio.packed) is None:
+            if fails or self.contents.inflated(bio.packed) is None:
                 held.update(dict.fromkeys(bio.pages))
+            return
+        if fails and self.behaviour.pages_fail_together:
+            held.update(dict.fromkeys(bio.pages))
             return
         pages = iter(bio.pages)
         for logical, length, copy in pieces:
