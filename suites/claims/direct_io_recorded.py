@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,28 @@ from reference.direct_io.mainline import File
 from reference.direct_io.mainline.file import BLOCK, block_end
 from reference.direct_io.source import Compression, ExtentType, FileExtent
 
-__all__ = ["ODD", "ROWS", "TWICE", "UNALIGNED", "Recorded", "by_kernel", "kinds_of", "named_kind", "recorded"]
+__all__ = [
+    "EMPTY",
+    "ODD",
+    "ROWS",
+    "TWICE",
+    "UNALIGNED",
+    "Recorded",
+    "by_kernel",
+    "kinds_of",
+    "named_kind",
+    "recorded",
+]
 
 ODD = "in sectors of 512 bytes, not in blocks"
 UNALIGNED = "not in sectors of 512 bytes"
+EMPTY = "with an empty vector at an odd address"
 SECTOR = 512
 TWICE = "into two vectors that begin at one address"
 SEVERAL = "more than one of these"
 ROWS = (
     *("hole", "preallocated", "plain", "plain, no checksums", "inline", "inline, compressed"),
-    *("zlib", "lzo", "zstd", SEVERAL, ODD, UNALIGNED, TWICE),
+    *("zlib", "lzo", "zstd", SEVERAL, ODD, UNALIGNED, TWICE, EMPTY),
 )
 
 
@@ -62,7 +75,7 @@ def recorded(bundles: Sequence[Bundle]) -> tuple[list[Recorded], list[str]]:
 
 def by_kernel(records: Sequence[Recorded], failing: Sequence[str] = ()) -> Table:
     """Return the table of how many reads of what were direct to their end, on which kernel."""
-    kernels = list(dict.fromkeys(one.kernel for one in records))
+    kernels = sorted({one.kernel for one in records}, key=_in_order)
     reads: Counter[tuple[str, str]] = Counter()
     direct: Counter[tuple[str, str]] = Counter()
     for one in records:
@@ -80,6 +93,15 @@ def by_kernel(records: Sequence[Recorded], failing: Sequence[str] = ()) -> Table
         "brought pages into the page cache; of one kind of extent, that is from its first byte on."
         f"{left_out}",
     )
+
+
+def _in_order(release: str) -> list[int]:
+    """Return what releases are sorted by.
+
+    >>> sorted(["6.12.1-a", "6.2.0", "5.10.0-4"], key=_in_order)
+    ['5.10.0-4', '6.2.0', '6.12.1-a']
+    """
+    return [int(number) for number in re.findall(r"\d+", release)]
 
 
 def _cell(direct: int, reads: int) -> str:
@@ -109,6 +131,8 @@ def named_kind(file: File, read: DirectRead) -> str:
         return ODD
     if len({base for base, _ in read.iov}) < len(read.iov):
         return TWICE
+    if any(base % SECTOR for base, length in read.iov if not length):
+        return EMPTY
     kinds = kinds_of(file, read.offset, read.offset + sum(length for _, length in read.iov))
     return kinds.pop() if len(kinds) == 1 else SEVERAL
 
