@@ -15,7 +15,7 @@ from pathlib import Path
 
 import crc32c
 
-from harness.direct_io.aio import Aio
+from harness.direct_io.aio import Aio, Asked
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.record import DirectRead
@@ -87,7 +87,7 @@ def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:
     if read.aio:
         start = ctypes.addressof(ctypes.c_char.from_buffer(view))
         vectors = [(start + base, length) for base, length in read.iov]
-        returned = aio.preadv(fd, vectors, read.offset, flags)
+        [returned] = aio.read_all([Asked(fd, vectors, read.offset, flags)])
     else:
         returned = _preadv(fd, [view[base : base + length] for base, length in read.iov], read.offset, flags)
     with view[: read.memory_bytes] as used:
