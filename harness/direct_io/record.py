@@ -15,6 +15,7 @@ from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
 from harness.direct_io.damage import CopyState
 from harness.direct_io.events import EVENTS_FILE
+from harness.direct_io.plan import Plan, plan_of_json, plan_to_json
 from harness.errors import UserError
 from reference.direct_io.mainline import File, Volume
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec
@@ -27,6 +28,7 @@ COPIES_FILE = "direct_io_copies.npz"
 VECTORS_FILE = "direct_io_vectors.npz"
 CONTENTS_FILE = "direct_io_contents.npz"
 LAYOUT_FILE = "direct_io_layout.json"
+PLAN_FILE = "direct_io_plan.json"
 WORD = 8
 _COLUMNS = (
     *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio"),
@@ -83,6 +85,12 @@ class Layout:
     """Number of each file's inode."""
     corruption_errs: Mapping[int, int] = field(default_factory=dict)
     """By devid, how much the device's count of bad checksums grew over all reads."""
+    plan: Plan | None = None
+    """How the files were made; None in bundles that are older than plans."""
+
+    def __str__(self) -> str:
+        """Few words, where steps are told."""
+        return f"{sum(len(file.items) for file in self.files)} extents"
 
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
@@ -137,6 +145,8 @@ def _with_copies(bundle: Bundle, reads: list[DirectRead]) -> list[DirectRead]:
 
 def save_layout(writer: BundleWriter, layout: Layout) -> None:
     """Put the layout into a bundle."""
+    if layout.plan:
+        writer.add_json(PLAN_FILE, plan_to_json(layout.plan))
     contents = layout.contents
     stretches = [*contents.runs.values(), *contents.compressed.values()]
     words = b"".join(bytes(one).ljust(-(-len(one) // WORD) * WORD, b"\0") for one in stretches)
@@ -184,6 +194,7 @@ def load_layout(bundle: Bundle) -> Layout:
             told["flags"],
             told["inodes"],
             {int(devid): count for devid, count in told["corruption_errs"].items()},
+            plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None

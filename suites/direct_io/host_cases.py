@@ -7,35 +7,25 @@ bundle has what was read, what the kernel did for it and what lies where: judgin
 
 from __future__ import annotations
 
-import fcntl
 import json
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
-from harness.direct_io.capture import device_number
-from harness.direct_io.contents import Compressed, StoredContents, compressed_key
-from harness.direct_io.layout import FileId, read_contents, read_files
+from harness.direct_io.build import build
+from harness.direct_io.describe import describe, file_ids
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
-from harness.fileops import DataMismatchError
-from harness.metadata import FileSystem, MetadataError
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
-from reference.direct_io.mainline import File, Volume
-from reference.direct_io.mainline.page_cache import page_data
-from suites.direct_io.files import Built, compressed_inline, make_donors, make_file
+from suites.direct_io.files import random_plan
 from suites.direct_io.requests import LONG_SHARE, damaged_reads, random_reads
 
 __all__ = ["CASES"]
 
 MIB = 1 << 20
-BTRFS_IOC_INO_LOOKUP = 0xD0009412
-FIRST_FREE_OBJECTID = 256
 
 
 @dataclass(frozen=True)
@@ -52,17 +42,18 @@ class _RandomReads:
     def __call__(self, experiment: Experiment) -> None:
         """Run the case."""
         assert isinstance(experiment, LiveExperiment)
-        made = experiment.step("make files", self._make_files, experiment)
-        ids = [_file_id(built.path) for built in made.all]
+        plan = random_plan(experiment.rng, self.files)
+        experiment.step("make files", build, plan, experiment.mount, experiment.btrfs)
+        experiment.sync()
         filesystem = experiment.filesystem
+        ids = file_ids(plan, experiment.mount)
         experiment.step("umount", filesystem.umount)
-        described = experiment.step("read devices", _described, filesystem.devices, ids, made)
-        layout = described.layout
+        layout = experiment.step("read devices", describe, filesystem.devices, plan, ids)
         experiment.step("mount", filesystem.mount)
         capture = experiment.direct_io()
         capture.begin(experiment.mount, filesystem.devices)
         reads = self._reads(experiment, layout)
-        paths = [built.path for built in made.read]
+        paths = [experiment.mount / name for name in plan.read]
         # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
         backing = dict(enumerate(filesystem.backing_files, 1))
         done: list[DirectRead] = []
@@ -76,104 +67,11 @@ class _RandomReads:
             return damaged_reads(experiment.rng, layout, self.reads)
         return random_reads(experiment.rng, layout.files, self.reads, self.long)
 
-    def _make_files(self, experiment: LiveExperiment) -> _Made:
-        donors = make_donors(experiment)
-        subvolume = experiment.mount / "files"
-        experiment.btrfs("subvolume", "create", subvolume)
-        rng = experiment.rng
-        files = [
-            make_file(subvolume / f"{number}", rng, donors, nodatacow=number % 4 == 3)
-            for number in range(self.files)
-        ]
-        files.append(compressed_inline(experiment, subvolume / "inline", donors[0]))
-        snapshot = experiment.mount / "snapshot"
-        experiment.btrfs("subvolume", "snapshot", "-r", subvolume, snapshot)
-        shared = [Built(snapshot / built.path.name, built.image) for built in files[::3]]
-        experiment.sync()
-        return _Made([*files, *shared], donors)
-
-
-@dataclass(frozen=True)
-class _Described:
-    """A layout, in few words where steps are told."""
-
-    layout: Layout
-
-    def __str__(self) -> str:
-        return f"{sum(len(file.items) for file in self.layout.files)} extents"
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What there is to read."""
-
-    read: Sequence[Built]
-    donors: Sequence[Built]
-
-    @property
-    def all(self) -> list[Built]:
-        """Those that are read, and those that only show what extents were made of."""
-        return [*self.read, *self.donors]
-
-    def __str__(self) -> str:
-        return f"{len(self.read)} files"
-
 
 def _corruption_errs(experiment: LiveExperiment) -> dict[int, int]:
     """Return the devices' counts of bad checksums, by devid."""
     told = json.loads(experiment.btrfs("--format", "json", "device", "stats", experiment.mount))
     return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
-
-
-def _file_id(path: Path) -> FileId:
-    # struct btrfs_ioctl_ino_lookup_args: treeid (0: of the file), objectid, and 4080 bytes for a name.
-    lookup = bytearray(struct.pack("<QQ", 0, FIRST_FREE_OBJECTID).ljust(4096, b"\0"))
-    with path.open("rb") as file:
-        fcntl.ioctl(file, BTRFS_IOC_INO_LOOKUP, lookup)
-    return FileId(struct.unpack_from("<Q", lookup)[0], path.stat().st_ino)
-
-
-def _described(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> _Described:
-    return _Described(_layout(devices, ids, made))
-
-
-def _layout(devices: Sequence[Path], ids: Sequence[FileId], made: _Made) -> Layout:
-    """Read from the devices what lies where; DataMismatchError if the files do not hold what was written."""
-    try:
-        with FileSystem(devices) as filesystem:
-            found = read_files(filesystem, ids)
-            files = [found[one] for one in ids]
-            compressed = _compressed(files, made.all)
-            contents = read_contents(filesystem, files, compressed)
-            numbers = {
-                device_number(image.path.stat().st_rdev): devid
-                for devid, image in filesystem.devices.images.items()
-            }
-            volume = Volume(filesystem.chunks, frozenset(numbers.values()))
-    except MetadataError as error:
-        # The kernel has just written this, and nobody has touched it.
-        raise DataMismatchError(str(error)) from error
-    for file, built in zip(files, made.all, strict=True):
-        _check_file(file, built, contents)
-    count = len(made.read)
-    return Layout(files[:count], volume, contents, numbers, inodes=[one.inode for one in ids[:count]])
-
-
-def _compressed(files: Sequence[File], built: Sequence[Built]) -> dict[Compressed, bytes]:
-    """Return what compressed extents were made of: files that have the whole of one tell."""
-    found: dict[Compressed, bytes] = {}
-    for file, one in zip(files, built, strict=True):
-        for item in file.items:
-            if item.compression and not item.offset and item.end - item.file_offset == item.ram_bytes:
-                found[compressed_key(item)] = bytes(one.image[item.file_offset : item.end])
-    return found
-
-
-def _check_file(file: File, built: Built, contents: StoredContents) -> None:
-    parts = page_data(file, contents, 0, file.i_size)
-    data = b"".join(bytes(part) for part in parts)
-    if data != built.image:
-        raise DataMismatchError(f"{built.path.name}: what lies on the devices is not what was written")
 
 
 def _case(
