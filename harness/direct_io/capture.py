@@ -7,8 +7,10 @@ import io
 import mmap
 import os
 import struct
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from harness.errors import InfrastructureError
 __all__ = ["DirectIoCapture", "DirectIoRecording", "device_number"]
 
 RING_BYTES = 16 << 20
+DRAIN_S = 0.05
 _MINOR_BITS = 20
 
 
@@ -53,6 +56,7 @@ class DirectIoCapture:
         self._recording: DirectIoRecording | None = None
         with ExitStack() as made:
             self._kernel = running_direct_io_kernel()
+            self._probes = list(self._kernel.probes)
             self._bpf = made.enter_context(_loaded(self._kernel))
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
@@ -61,21 +65,44 @@ class DirectIoCapture:
             made.callback(self._number.close)
             self._made = made.pop_all()
 
-    def begin(self, mount: Path, devices: Sequence[Path]) -> None:
-        """Record from now on what is read of the file system mounted there."""
+    def begin(self, mount: Path, devices: Sequence[Path], *, by_call: bool = False) -> None:
+        """Record from now on what is read of the file system mounted there.
+
+        With `by_call`, by whomever, several at a time: each call has its own number (`harness.direct_io.calls`).
+        """
         numbers = [device_number(device.stat().st_rdev) for device in devices]
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
-        for probe in self._kernel.probes:
+        if by_call:
+            self._probes = [*self._kernel.call_probes, *self._probes]
+            self._number[8:16] = bytes(8)
+        for probe in self._probes:
             self._bpf.attach(probe.program, probe.way, probe.place)
 
     def number(self, number: int) -> None:
-        """Say which read comes next."""
+        """Say which read comes next; with `by_call`, which phase of the case (`Call.phase`)."""
         self._number[:8] = number.to_bytes(8, "little")
 
     def drain(self) -> None:
         """Empty the kernel's buffer. To be called often enough: what finds it full is lost."""
         self._ring.drain(self._records)
+
+    @contextmanager
+    def draining(self) -> Iterator[None]:
+        """Empty the kernel's buffer again and again, while others read."""
+        done = threading.Event()
+
+        def drain() -> None:
+            while not done.wait(DRAIN_S):
+                self.drain()
+
+        with ThreadPoolExecutor(1, "drain") as pool:
+            draining = pool.submit(drain)
+            try:
+                yield
+            finally:
+                done.set()
+                draining.result()
 
     def keep(self, reads: Sequence[DirectRead], layout: Layout) -> int:
         """End recording; keep what was read. Returns the number of events."""
@@ -86,7 +113,7 @@ class DirectIoCapture:
         if recorded != len(records):
             raise InfrastructureError(f"{recorded} events recorded but {len(records)} read")
         events: Table = {name: records[name].copy() for name in RECORD.names or () if name != "header"}
-        recording = {probe.program for probe in self._kernel.probes if probe.records}
+        recording = {probe.program for probe in self._probes if probe.records}
         missed = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
         layout.flags = self._kernel.flags
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
@@ -126,7 +153,7 @@ def _loaded(kernel: DirectIoKernel) -> BpfObject:
             compiled_object(DIRECT_IO),
             Path(f"/proc/self/fd/{file.fileno()}"),
             ring=("events", RING_BYTES),
-            optional=sorted({probe.program for probe in kernel.probes}),
+            optional=sorted({probe.program for probe in (*kernel.probes, *kernel.call_probes)}),
         )
 
 

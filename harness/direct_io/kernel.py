@@ -18,12 +18,16 @@ from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO_TYPES, structures_read
 from harness.errors import UserError
 
-__all__ = ["DirectIoKernel", "missing_probes", "running_direct_io_kernel"]
+__all__ = ["DirectIoKernel", "missing_probes", "running_direct_io_kernel", "why_no_calls"]
 
 BIO, DIRECT = "block_bio_queue", "iomap_dio_rw_begin"
 PAGE, MAP_REMOVED = "mm_filemap_add_to_page_cache", "btrfs_extent_map_shrinker_remove_em"
 PROGRAMS = {BIO: "on_bio", DIRECT: "on_direct", PAGE: "on_page", MAP_REMOVED: "on_map_removed"}
 """Tracepoint -> program at it; PROGRAM_call is put where a tracepoint's programs are called."""
+DONE, PAGE_REMOVED = "iomap_dio_complete", "mm_filemap_delete_from_page_cache"
+PROGRAMS_OF_CALLS = {DONE: "on_done", PAGE_REMOVED: "on_page_removed"}
+"""Those that are needed besides where calls are recorded by whomever; `DONE` is there from 6.6 on."""
+CALL_FUNCTION = "btrfs_file_read_iter"
 DIRECT_FUNCTION = "iomap_dio_rw"
 """Where the tracepoint `DIRECT` is not (up to 6.5): a kprobe at the entry of this function says the same."""
 FLAGS = ("__REQ_SYNC", "__REQ_META", "__REQ_RAHEAD")
@@ -35,6 +39,8 @@ class DirectIoKernel:
 
     probes: Sequence[Probe]
     """What to attach, in this order."""
+    call_probes: Sequence[Probe]
+    """What to attach before these where calls are recorded by whomever; none if they cannot be."""
     flags: Mapping[str, int]
     """Bits of `bi_opf`, by name."""
     structures: bytes
@@ -46,9 +52,9 @@ class DirectIoKernel:
         if missing := missing_probes(symbols):
             raise UserError(missing[0])
         bits = btf.enumerators(FLAGS)
-        probes = [probe for event in PROGRAMS for probe in _of_event(event, symbols, btf)]
         return cls(
-            tuple(probes),
+            _of_events(PROGRAMS, symbols, btf),
+            _of_calls(symbols, btf),
             {name: 1 << bits[name] for name in FLAGS},
             excerpt(btf, structures_read(DIRECT_IO_TYPES)),
         )
@@ -72,8 +78,27 @@ def missing_probes(symbols: Collection[str]) -> list[str]:
     return reasons
 
 
-def _of_event(event: str, symbols: Collection[str], btf: Btf) -> list[Probe]:
-    program = PROGRAMS[event]
+def why_no_calls(symbols: Collection[str]) -> list[str]:
+    """Return every reason why calls by whomever cannot be recorded in a kernel with these symbols."""
+    reasons = missing_probes(symbols)
+    if CALL_FUNCTION not in symbols or not _registers_are_known():
+        reasons.append(f"this kernel's {CALL_FUNCTION} cannot be probed: use one with btrfs, on x86-64")
+    return reasons
+
+
+def _of_calls(symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
+    if why_no_calls(symbols):
+        return ()
+    return (Probe("on_call", "kprobe", CALL_FUNCTION), *_of_events(PROGRAMS_OF_CALLS, symbols, btf))
+
+
+def _of_events(programs: Mapping[str, str], symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
+    return tuple(
+        probe for event, program in programs.items() for probe in _of_event(event, program, symbols, btf)
+    )
+
+
+def _of_event(event: str, program: str, symbols: Collection[str], btf: Btf) -> list[Probe]:
     if not _has(event, symbols):
         # Without the tracepoint of the shrinker (up to 6.10) there is no shrinker.
         return [Probe("on_direct_entry", "kprobe", DIRECT_FUNCTION)] if event == DIRECT else []
