@@ -18,6 +18,7 @@ from loopdevs import Workspace
 
 __all__ = [
     "CAPTURES",
+    "DEEP_DIRECT_IO",
     "DIRECT_IO",
     "READAHEAD",
     "READS",
@@ -35,6 +36,9 @@ READS = "reads"
 DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
 
+DEEP_DIRECT_IO = "direct-io-calls"
+"""The same for cases in which several reads are under way at a time."""
+
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
 
@@ -51,6 +55,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
     if name == DIRECT_IO:
         return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
+    if name == DEEP_DIRECT_IO:
+        return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture(by_call=True))
     return prepared_bpf
 
 

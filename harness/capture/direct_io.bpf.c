@@ -75,7 +75,7 @@ static __always_inline void count(u32 counter)
 	u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
-		*value += 1;
+		__sync_fetch_and_add(value, 1); /* an interrupt may count meanwhile */
 }
 
 /* A task's last call: the lower half of what is an event's number. In the upper half is `current_read.number`. */
@@ -304,6 +304,18 @@ SEC("?raw_tp")
 int on_page_removed(struct bpf_raw_tracepoint_args *ctx)
 {
 	return page_removed((void *)ctx->args[0]);
+}
+
+/*
+ * Where there are no kprobes: a read of whole blocks begins with a direct part before which nothing was done. Others
+ * are not seen to begin.
+ */
+SEC("?raw_tp")
+int on_whole_call(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 done_before = ctx->args[3];
+
+	return done_before ? 0 : begins((void *)ctx->args[0], (void *)ctx->args[1]);
 }
 
 /* As in extent_io.bpf.c: where tracepoints can be preempted, kprobes where they are called take their place. */

@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.bundle import BundleWriter, Table
 from harness.capture.libbpf import BpfObject
+from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO, compiled_object
 from harness.capture.recording import Recording
 from harness.capture.ring import RingReader
@@ -50,34 +51,36 @@ class DirectIoRecording(Recording):
 class DirectIoCapture:
     """A `Capture` from `begin` to `keep`: the case says when its files are as they are to be."""
 
-    def __init__(self) -> None:
-        """Load the programs; UserError where BPF cannot be used."""
+    def __init__(self, *, by_call: bool = False) -> None:
+        """Load the programs; UserError where BPF cannot be used.
+
+        With `by_call`, several may read at a time, and whoever does is recorded: `harness.direct_io.calls`.
+        """
         self._records = io.BytesIO()
         self._recording: DirectIoRecording | None = None
         with ExitStack() as made:
             self._kernel = running_direct_io_kernel()
-            self._probes = list(self._kernel.probes)
-            self._bpf = made.enter_context(_loaded(self._kernel))
+            self._probes = [*(self._kernel.call_probes if by_call else ()), *self._kernel.probes]
+            self._bpf = made.enter_context(_loaded(self._kernel, self._probes))
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
             self._number = mmap.mmap(self._bpf.map_fd("current_reads"), mmap.PAGESIZE, mmap.MAP_SHARED)
-            self._number[8:16] = os.getpid().to_bytes(8, "little")
+            self._number[8:16] = (0 if by_call else os.getpid()).to_bytes(8, "little")
             made.callback(self._number.close)
             self._made = made.pop_all()
 
-    def begin(self, mount: Path, devices: Sequence[Path], *, by_call: bool = False) -> None:
-        """Record from now on what is read of the file system mounted there.
-
-        With `by_call`, by whomever, several at a time: each call has its own number (`harness.direct_io.calls`).
-        """
+    def begin(self, mount: Path, devices: Sequence[Path]) -> None:
+        """Record from now on what is read of the file system mounted there."""
         numbers = [device_number(device.stat().st_rdev) for device in devices]
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
-        if by_call:
-            self._probes = [*self._kernel.call_probes, *self._probes]
-            self._number[8:16] = bytes(8)
         for probe in self._probes:
             self._bpf.attach(probe.program, probe.way, probe.place)
+
+    @property
+    def sees_all_calls(self) -> bool:
+        """Whether calls are recorded that are not of whole blocks, too (`DirectIoKernel`)."""
+        return self._kernel.sees_all_calls
 
     def number(self, number: int) -> None:
         """Say which read comes next; with `by_call`, which phase of the case (`Call.phase`)."""
@@ -145,7 +148,7 @@ class DirectIoCapture:
         return recorded, lost
 
 
-def _loaded(kernel: DirectIoKernel) -> BpfObject:
+def _loaded(kernel: DirectIoKernel, probes: Sequence[Probe]) -> BpfObject:
     with os.fdopen(os.memfd_create("structures"), "wb") as file:
         file.write(kernel.structures)
         file.flush()
@@ -153,7 +156,7 @@ def _loaded(kernel: DirectIoKernel) -> BpfObject:
             compiled_object(DIRECT_IO),
             Path(f"/proc/self/fd/{file.fileno()}"),
             ring=("events", RING_BYTES),
-            optional=sorted({probe.program for probe in (*kernel.probes, *kernel.call_probes)}),
+            optional=sorted({probe.program for probe in probes}),
         )
 
 

@@ -13,7 +13,7 @@ from functools import cache
 
 from harness.capture.btf import Btf, load_btf
 from harness.capture.excerpt import excerpt
-from harness.capture.kernel import preempts_tracepoints, running_symbols
+from harness.capture.kernel import KPROBE_PMU, preempts_tracepoints, running_symbols
 from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO_TYPES, structures_read
 from harness.errors import UserError
@@ -43,6 +43,8 @@ class DirectIoKernel:
     """What to attach before these where calls are recorded by whomever; none if they cannot be."""
     flags: Mapping[str, int]
     """Bits of `bi_opf`, by name."""
+    sees_all_calls: bool
+    """Whether calls are recorded that are not of whole blocks, too."""
     structures: bytes
     """BTF of the structures that the programs read."""
 
@@ -56,6 +58,7 @@ class DirectIoKernel:
             _of_events(PROGRAMS, symbols, btf),
             _of_calls(symbols, btf),
             {name: 1 << bits[name] for name in FLAGS},
+            _has_kprobes(),
             excerpt(btf, structures_read(DIRECT_IO_TYPES)),
         )
 
@@ -81,15 +84,22 @@ def missing_probes(symbols: Collection[str]) -> list[str]:
 def why_no_calls(symbols: Collection[str]) -> list[str]:
     """Return every reason why calls by whomever cannot be recorded in a kernel with these symbols."""
     reasons = missing_probes(symbols)
-    if CALL_FUNCTION not in symbols or not _registers_are_known():
-        reasons.append(f"this kernel's {CALL_FUNCTION} cannot be probed: use one with btrfs, on x86-64")
+    if not _has_kprobes() and not _has(DIRECT, symbols):
+        reasons.append(f"nothing can be put at this kernel's {CALL_FUNCTION}: use one with CONFIG_KPROBES")
     return reasons
 
 
 def _of_calls(symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
     if why_no_calls(symbols):
         return ()
-    return (Probe("on_call", "kprobe", CALL_FUNCTION), *_of_events(PROGRAMS_OF_CALLS, symbols, btf))
+    begin = Probe("on_whole_call", "raw_tracepoint", DIRECT)
+    if _has_kprobes():
+        begin = Probe("on_call", "kprobe", CALL_FUNCTION)
+    return (begin, *_of_events(PROGRAMS_OF_CALLS, symbols, btf))
+
+
+def _has_kprobes() -> bool:
+    return KPROBE_PMU.exists() and _registers_are_known()
 
 
 def _of_events(programs: Mapping[str, str], symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:

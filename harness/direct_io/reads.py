@@ -44,7 +44,7 @@ def make_reads(
     done: list[DirectRead] = []
     with (
         _threads() as pools,
-        _opened(paths) as files,
+        opened_files(paths) as files,
         DamagedDevices.opened(backing) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
@@ -118,7 +118,7 @@ def _threads() -> Iterator[list[ThreadPoolExecutor]]:
 
 
 @contextmanager
-def _opened(paths: Sequence[Path]) -> Iterator[list[int]]:
+def opened_files(paths: Sequence[Path]) -> Iterator[list[int]]:
     opened: list[int] = []
     try:
         for path in paths:

@@ -7,7 +7,7 @@ pages are read: those that are asked for, and the rest of a compressed extent.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from reference.direct_io.mainline.bios import BioKind
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
@@ -43,6 +43,10 @@ class PageCache:
         for page in sorted(self._pages & set(range(start // BLOCK, last // BLOCK))):
             self._maps.release(page * BLOCK)
             self._pages.remove(page)
+
+    def assume(self, pages: Iterable[int]) -> None:
+        """Have these pages and no others: what others did is told from outside."""
+        self._pages = set(pages)
 
     def fill(self, start: int, end: int) -> Iterator[LogicalBio]:
         """Have all pages of the range that the file has, and yield the bios for it (`filemap_get_pages`)."""
