@@ -17,6 +17,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #include "direct_io_types.bpf.h"
 
+#define PAGE_BYTES 4096
 #define MINORBITS 20		/* include/linux/kdev_t.h */
 #define PF_KTHREAD 0x00200000	/* include/linux/sched.h */
 
@@ -28,7 +29,7 @@ struct event {
 	u64 number;	/* of the read */
 	u64 ino;	/* 0 for a bio */
 	u64 start;	/* sector; else file offset, of a page its index */
-	u64 length;	/* bytes; of a page 0; of DONE what was returned */
+	u64 length;	/* bytes; of DONE what was returned */
 	u64 iocb;	/* of CALL, QUEUED_CALL and DONE */
 	u32 dev;	/* of the block device; else of the super block */
 	u32 flags;	/* bi_opf; ki_flags */
@@ -48,6 +49,14 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } devices SEC(".maps");
+
+/* The bit of a folio's flags by which larger ones are told; 0 where btrfs has none of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} large SEC(".maps");
 
 struct current_read {
 	u64 number;
@@ -171,20 +180,32 @@ static __always_inline int direct(struct kiocb *iocb, struct iov_iter *iter)
 		      BPF_CORE_READ(iocb, ki_pos), BPF_CORE_READ(iter, count), BPF_CORE_READ(iocb, ki_flags));
 }
 
+static __always_inline u64 folio_bytes(struct folio *folio)
+{
+	u32 zero = 0;
+	u64 *bit = bpf_map_lookup_elem(&large, &zero);
+
+	if (bpf_core_field_exists(folio->flags) && bpf_core_field_exists(folio->_nr_pages) && bit &&
+	    BPF_CORE_READ(folio, flags.f) & *bit)
+		return (u64)BPF_CORE_READ(folio, _nr_pages) * PAGE_BYTES;
+	return PAGE_BYTES;
+}
+
 static __always_inline int cached(struct folio *folio)
 {
 	struct page *page = (void *)folio;
+	u64 index, bytes = PAGE_BYTES;
 	struct inode *inode;
-	u64 index;
 
 	if (bpf_core_type_exists(struct folio)) {
 		inode = BPF_CORE_READ(folio, mapping, host);
 		index = BPF_CORE_READ(folio, index);
+		bytes = folio_bytes(folio);
 	} else {
 		inode = BPF_CORE_READ(page, mapping, host);
 		index = BPF_CORE_READ(page, index);
 	}
-	return record(PAGE, BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino), index, 0, 0);
+	return record(PAGE, BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino), index, bytes, 0);
 }
 
 static __always_inline int map_removed(struct btrfs_inode *inode, struct extent_map *map)
@@ -259,8 +280,9 @@ static __always_inline int page_removed(struct folio *folio)
 
 	if (bpf_core_type_exists(struct folio))
 		return record_of_anyone(PAGE_REMOVED, BPF_CORE_READ(folio, mapping, host), BPF_CORE_READ(folio, index),
-					0, 0, 0);
-	return record_of_anyone(PAGE_REMOVED, BPF_CORE_READ(page, mapping, host), BPF_CORE_READ(page, index), 0, 0, 0);
+					folio_bytes(folio), 0, 0);
+	return record_of_anyone(PAGE_REMOVED, BPF_CORE_READ(page, mapping, host), BPF_CORE_READ(page, index),
+				PAGE_BYTES, 0, 0);
 }
 
 SEC("?raw_tp")

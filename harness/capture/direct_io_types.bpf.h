@@ -48,9 +48,15 @@ struct address_space {
 	struct inode *host;
 } KERNEL;
 
+typedef struct {
+	unsigned long f;
+} KERNEL memdesc_flags_t;
+
 struct folio {
+	memdesc_flags_t flags;
 	struct address_space *mapping;
 	unsigned long index;
+	u32 _nr_pages;
 } KERNEL;
 
 /* What was put into the page cache before there were folios (up to 5.15). */

@@ -18,7 +18,7 @@ import numpy as np
 from harness.bundle import Table
 from harness.direct_io.events import Kind
 from harness.direct_io.record import Layout
-from harness.direct_io.seen import Seen, seen_by_number
+from harness.direct_io.seen import PAGE, Seen, seen_by_number
 
 __all__ = ["Call", "Recorded", "recorded_calls"]
 
@@ -53,12 +53,17 @@ class Call:
     results: list[int] = field(default_factory=list)
     """What its direct parts returned, in the order in which they ended: bytes, or -errno."""
     under_way: int = 0
-    """The first event at which no direct part of it is under way any more; at least `end`."""
+    """The first event at which it is certainly no more under way; at least `end`."""
 
     @property
     def last(self) -> int:
         """Where in the file it ends, bytes: the same for a call and for one that goes on with it."""
         return self.offset + self.length
+
+    @property
+    def all_ended(self) -> bool:
+        """Whether it is known of each direct part what it returned."""
+        return bool(self.results) and len(self.results) == len(self.seen.direct)
 
     def together_with(self, other: Call) -> bool:
         """Whether the two may have been in the function at one time."""
@@ -112,14 +117,17 @@ class _Rows:
     def count(self) -> int:
         return len(self.kind)
 
+    def phase_end(self, row: int) -> int:
+        """Return the first event of another phase."""
+        return int(np.searchsorted(self.phase, self.phase[row], side="right"))
+
 
 def _ends(rows: _Rows, begun: Sequence[int]) -> list[int]:
     """Return for each call when the same task has called again, or another phase has begun."""
     ends = []
     following: dict[int, int] = {}
     for row in reversed(begun):
-        phase_end = int(np.searchsorted(rows.phase, rows.phase[row], side="right"))
-        ends.append(min(following.get(int(rows.pid[row]), rows.count), phase_end))
+        ends.append(min(following.get(int(rows.pid[row]), rows.count), rows.phase_end(row)))
         following[int(rows.pid[row])] = row
     return ends[::-1]
 
@@ -137,7 +145,7 @@ def _call(rows: _Rows, row: int, files: Mapping[int, int], end: int, seen: Seen)
         begin=row,
         end=end,
         seen=seen,
-        under_way=end,
+        under_way=rows.phase_end(row) if rows.kind[row] == Kind.QUEUED_CALL else end,
     )
 
 
@@ -153,10 +161,16 @@ def _take_results(rows: _Rows, calls: Sequence[Call]) -> None:
         of_iocb = by_iocb.get(iocb, [])
         place = bisect_left(of_iocb, row, key=lambda call: call.begin) - 1
         if place >= 0:
-            of_iocb[place].results.append(returned)
-            of_iocb[place].under_way = max(of_iocb[place].under_way, row + 1)
+            call = of_iocb[place]
+            call.results.append(returned)
+            if call.all_ended:
+                call.under_way = max(call.end, row + 1)
 
 
 def _pages(rows: _Rows, kind: Kind, files: dict[int, int]) -> list[tuple[int, int, int]]:
-    found = np.flatnonzero(rows.kind == kind).tolist()
-    return [(row, files[int(rows.ino[row])], int(rows.start[row])) for row in found if rows.ino[row] in files]
+    found = [row for row in np.flatnonzero(rows.kind == kind).tolist() if rows.ino[row] in files]
+    return [
+        (row, files[int(rows.ino[row])], int(rows.start[row]) + inside)
+        for row in found
+        for inside in range(int(rows.length[row]) // PAGE)
+    ]

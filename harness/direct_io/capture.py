@@ -74,6 +74,7 @@ class DirectIoCapture:
         numbers = [device_number(device.stat().st_rdev) for device in devices]
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
+        self._bpf.update("large", bytes(4), struct.pack("<Q", self._kernel.large))
         for probe in self._probes:
             self._bpf.attach(probe.program, probe.way, probe.place)
 
@@ -107,6 +108,15 @@ class DirectIoCapture:
                 done.set()
                 draining.result()
 
+    def new_pages(self, inode: int) -> list[int]:
+        """Return which pages of a file were cached since the kernel's buffer was emptied; empty it."""
+        chunk = self._ring.drain(self._records)
+        records = np.frombuffer(chunk or b"", RECORD)
+        found: list[int] = records["start"][
+            (records["kind"] == Kind.PAGE) & (records["ino"] == inode)
+        ].tolist()
+        return found
+
     def keep(self, reads: Sequence[DirectRead], layout: Layout) -> int:
         """End recording; keep what was read. Returns the number of events."""
         self._bpf.detach()
@@ -118,7 +128,6 @@ class DirectIoCapture:
         events: Table = {name: records[name].copy() for name in RECORD.names or () if name != "header"}
         recording = {probe.program for probe in self._probes if probe.records}
         missed = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
-        layout.flags = self._kernel.flags
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
         # Which of the maps that the model has cached are gone, it is not told.
         shrunk = int(np.count_nonzero(events["kind"] == Kind.MAP_REMOVED))

@@ -22,11 +22,11 @@ from errno import EAGAIN
 from harness.direct_io.calls import Call, Recorded
 from harness.direct_io.chains import Chain
 from harness.direct_io.record import Layout
-from reference.direct_io.mainline import DirectCall, Outcome, Reader, Volume
+from reference.direct_io.mainline import DirectCall, How, Outcome, Reader, Volume
 from reference.direct_io.source import ExtentType, FileExtent, Request
 from reference.readahead.source import Stripe
 
-__all__ = ["Freedom", "PredictedCall", "predict_calls"]
+__all__ = ["Freedom", "PredictedCall", "is_buffered", "predict_calls"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def predict_calls(
         chain, place = places[call.begin]
         outcome, freedom = files[call.file].read(call, chain, place)
         direct = outcome.direct
-        if call.queued and len(call.seen.direct) == 1 and outcome.submitted and not outcome.pages:
+        if call.queued and len(call.seen.direct) == 1 and outcome.submitted and not is_buffered(outcome):
             # Bios may still be under way when the function looks, so it does not try once more.
             direct = direct[:1]
         yield PredictedCall(chain, place, outcome, direct, freedom)
@@ -182,6 +182,11 @@ class _Pages:
         end = bisect_left(self._added, (call.end, 0))
         during = {page for _, page in self._added[begin:end]}
         return self._there | (during - set(call.seen.pages))
+
+
+def is_buffered(outcome: Outcome) -> bool:
+    """Whether some of it is read through the page cache."""
+    return any(part.how is How.BUFFERED for part in outcome.parts)
 
 
 def _was_refused(call: Call, outcome: Outcome) -> bool:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from reference.readahead.source import Stripe
 
-__all__ = ["BLOCK", "CopyState", "DamagedDevices", "damage_data"]
+__all__ = ["BLOCK", "CopyState", "DamagedDevices", "corruption_errs", "damage_data"]
 
 BLOCK = 4096
 
@@ -46,6 +47,12 @@ def damage_data(place: Stripe) -> bytes:
     """Return what damage puts there: each place has its own."""
     words = np.arange(BLOCK // 8, dtype=np.uint64) + np.uint64(place.physical * 64 + place.devid)
     return words.tobytes()
+
+
+def corruption_errs(btrfs: Callable[..., str], mount: Path) -> dict[int, int]:
+    """Return the devices' counts of bad checksums, by devid; `btrfs` runs the tool."""
+    told = json.loads(btrfs("--format", "json", "device", "stats", mount))
+    return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from harness.capture.btf import Btf, load_btf
@@ -17,6 +17,7 @@ from harness.capture.kernel import KPROBE_PMU, preempts_tracepoints, running_sym
 from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO_TYPES, structures_read
 from harness.errors import UserError
+from reference.direct_io.mainline import FEATURES
 
 __all__ = ["DirectIoKernel", "missing_probes", "running_direct_io_kernel", "why_no_calls"]
 
@@ -25,12 +26,12 @@ PAGE, MAP_REMOVED = "mm_filemap_add_to_page_cache", "btrfs_extent_map_shrinker_r
 PROGRAMS = {BIO: "on_bio", DIRECT: "on_direct", PAGE: "on_page", MAP_REMOVED: "on_map_removed"}
 """Tracepoint -> program at it; PROGRAM_call is put where a tracepoint's programs are called."""
 DONE, PAGE_REMOVED = "iomap_dio_complete", "mm_filemap_delete_from_page_cache"
-PROGRAMS_OF_CALLS = {DONE: "on_done", PAGE_REMOVED: "on_page_removed"}
-"""Those that are needed besides where calls are recorded by whomever; `DONE` is there from 6.6 on."""
+"""Tracepoints that are needed besides where calls are recorded by whomever; `DONE` is there from 6.6 on."""
 CALL_FUNCTION = "btrfs_file_read_iter"
 DIRECT_FUNCTION = "iomap_dio_rw"
 """Where the tracepoint `DIRECT` is not (up to 6.5): a kprobe at the entry of this function says the same."""
 FLAGS = ("__REQ_SYNC", "__REQ_META", "__REQ_RAHEAD")
+HEAD = "PG_head"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class DirectIoKernel:
     """Bits of `bi_opf`, by name."""
     sees_all_calls: bool
     """Whether calls are recorded that are not of whole blocks, too."""
+    features: Sequence[str]
+    """Those of `FEATURES` that the kernel has."""
+    large: int
+    """The bit of a folio's flags by which folios of more pages than one are told."""
     structures: bytes
     """BTF of the structures that the programs read."""
 
@@ -53,12 +58,14 @@ class DirectIoKernel:
         """Ask symbols and BTF; UserError where the kernel lacks what is needed."""
         if missing := missing_probes(symbols):
             raise UserError(missing[0])
-        bits = btf.enumerators(FLAGS)
+        bits = btf.enumerators((*FLAGS, HEAD))
         return cls(
-            _of_events(PROGRAMS, symbols, btf),
+            tuple(probe for one in PROGRAMS.items() for probe in _of_event(*one, symbols, btf)),
             _of_calls(symbols, btf),
             {name: 1 << bits[name] for name in FLAGS},
             _has_kprobes(),
+            [feature for feature in FEATURES if feature.removeprefix("symbol:") in symbols],
+            1 << bits[HEAD],
             excerpt(btf, structures_read(DIRECT_IO_TYPES)),
         )
 
@@ -95,17 +102,14 @@ def _of_calls(symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
     begin = Probe("on_whole_call", "raw_tracepoint", DIRECT)
     if _has_kprobes():
         begin = Probe("on_call", "kprobe", CALL_FUNCTION)
-    return (begin, *_of_events(PROGRAMS_OF_CALLS, symbols, btf))
+    # An interrupt may end a bio while the CPU is in the middle of recording that of another: that one is left out.
+    # What it would have told is then not known of that call, which is no loss of events (`Call.under_way`).
+    ended = [replace(probe, records=False) for probe in _of_event(DONE, "on_done", symbols, btf)]
+    return (begin, *ended, *_of_event(PAGE_REMOVED, "on_page_removed", symbols, btf))
 
 
 def _has_kprobes() -> bool:
     return KPROBE_PMU.exists() and _registers_are_known()
-
-
-def _of_events(programs: Mapping[str, str], symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
-    return tuple(
-        probe for event, program in programs.items() for probe in _of_event(event, program, symbols, btf)
-    )
 
 
 def _of_event(event: str, program: str, symbols: Collection[str], btf: Btf) -> list[Probe]:

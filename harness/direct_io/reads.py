@@ -8,9 +8,9 @@ import mmap
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
 
 import crc32c
@@ -18,7 +18,9 @@ import crc32c
 from harness.direct_io.aio import Aio, Asked
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
+from harness.direct_io.pages import wait_for_data
 from harness.direct_io.record import DirectRead
+from harness.direct_io.threads import Threads
 
 __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
 
@@ -27,8 +29,6 @@ POISON = 0xA5
 MEMORY_BYTES = 16 << 20
 BATCH = 64
 """So many reads one thread makes before it is another's turn."""
-THREADS = 7
-"""Enough that every copy of every profile is some thread's."""
 
 
 def make_reads(
@@ -39,23 +39,30 @@ def make_reads(
 ) -> list[DirectRead]:
     """Make all reads, of the files at `paths`; return them with what came of them.
 
+    A read that bears the number of the thread that made it once is made by one that is like it (`Threads`).
     `backing` are the files below the devices, by devid.
     """
     done: list[DirectRead] = []
     with (
-        _threads() as pools,
+        Threads() as threads,
         opened_files(paths) as files,
         DamagedDevices.opened(backing) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
         # Pages that were never touched would make the kernel give up reading directly.
         memory[:] = bytes([POISON]) * MEMORY_BYTES
-        for number, begin in enumerate(range(0, len(reads), BATCH)):
-            batch = reads[begin : begin + BATCH]
-            pool = pools[number % THREADS]
-            done += pool.submit(_make, files, devices, memory, begin, batch, capture).result()
+        for number, batch in enumerate(_batches(reads)):
+            pool = threads.like(batch[0].tid) if batch[0].tid else threads.turn(number)
+            done += pool.submit(_make, files, devices, memory, len(done), batch, capture).result()
             capture.drain()
     return done
+
+
+def _batches(reads: Sequence[DirectRead]) -> Iterator[Sequence[DirectRead]]:
+    """Yield what one thread makes before it is another's turn."""
+    for _, same in groupby(reads, lambda read: read.tid):
+        while batch := list(islice(same, BATCH)):
+            yield batch
 
 
 def _make(
@@ -76,8 +83,14 @@ def _make(
                 place = read.drop_from, read.drop_bytes
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
             with devices.damaged(read.copies) as copies:
+                if read.copies:
+                    capture.drain()
                 capture.number(number)
                 done = _one(files[read.file], view, read, aio)
+                if read.copies:
+                    # What is still under way may repair a copy.
+                    inode = os.fstat(files[read.file]).st_ino
+                    wait_for_data(files[read.file], capture.new_pages(inode))
             made.append(replace(done, tid=tid, copies=copies))
     return made
 
@@ -109,12 +122,6 @@ def _preadv(fd: int, vectors: list[memoryview], offset: int, flags: int) -> int:
 def _fill(used: memoryview) -> None:
     whole = (ctypes.c_char * len(used)).from_buffer(used)
     ctypes.memset(whole, POISON, len(used))
-
-
-@contextmanager
-def _threads() -> Iterator[list[ThreadPoolExecutor]]:
-    with ExitStack() as made:
-        yield [made.enter_context(ThreadPoolExecutor(1, f"reads {n}")) for n in range(THREADS)]
 
 
 @contextmanager

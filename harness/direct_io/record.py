@@ -88,6 +88,9 @@ class Layout:
     """By devid, how much the device's count of bad checksums grew over all reads."""
     plan: Plan | None = None
     """How the files were made; None in bundles that are older than plans."""
+    features: Sequence[str] | None = None
+    """Those of `reference.direct_io.mainline.FEATURES` that the kernel has. None in bundles from before they
+    were kept, which are all of 6.18."""
     by_call: bool = False
     """Whether several reads were under way at a time, so that events are of calls (`recorded_calls`)."""
     jobs: Sequence[JobTotals] = ()
@@ -177,6 +180,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "present": sorted(layout.volume.present),
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
+            "features": None if layout.features is None else list(layout.features),
             "by_call": layout.by_call,
             "jobs": layout.jobs,
             "corruption_errs": {str(devid): count for devid, count in layout.corruption_errs.items()},
@@ -202,6 +206,7 @@ def load_layout(bundle: Bundle) -> Layout:
             told["inodes"],
             {int(devid): count for devid, count in told["corruption_errs"].items()},
             plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
+            told.get("features"),
             told.get("by_call", False),
             [JobTotals(*job) for job in told.get("jobs", ())],
         )

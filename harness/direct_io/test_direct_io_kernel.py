@@ -11,18 +11,29 @@ from harness.capture import kernel as capture_kernel
 from harness.capture.btf import Btf, load_btf
 from harness.capture.testing import Blob
 from harness.direct_io import kernel as module
-from harness.direct_io.kernel import BIO, DIRECT, DIRECT_FUNCTION, FLAGS, MAP_REMOVED, PAGE, DirectIoKernel
+from harness.direct_io.kernel import (
+    BIO,
+    DIRECT,
+    DIRECT_FUNCTION,
+    FLAGS,
+    HEAD,
+    MAP_REMOVED,
+    PAGE,
+    DirectIoKernel,
+)
 from harness.errors import UserError
+from reference.direct_io.mainline import FEATURES, Behaviour, behaviour_of
 
 ALL = frozenset(f"__traceiter_{event}" for event in (BIO, DIRECT, PAGE, MAP_REMOVED))
 OLD = frozenset({f"__traceiter_{BIO}", f"__traceiter_{PAGE}", DIRECT_FUNCTION})
+NEW = frozenset(feature.removeprefix("symbol:") for feature in FEATURES)
 
 
 def btf_of(
     folder: Path, bio_parameters: tuple[str, ...] = ("__data", "bio"), *, preempts: bool = False
 ) -> Btf:
     blob = Blob()
-    blob.enum({name: number for number, name in enumerate(FLAGS, 11)})
+    blob.enum({name: number for number, name in enumerate((*FLAGS, HEAD), 11)})
     blob.function(f"__traceiter_{BIO}", *bio_parameters)
     if preempts:
         blob.struct(capture_kernel.PREEMPTED_TRACEPOINTS, {"lock": 0})
@@ -35,7 +46,8 @@ def places(kernel: DirectIoKernel) -> dict[str, tuple[str, str]]:
 
 
 def test_a_new_kernel_has_a_tracepoint_for_everything(tmp_path: Path) -> None:
-    kernel = DirectIoKernel.of(ALL, btf_of(tmp_path))
+    kernel = DirectIoKernel.of(ALL | NEW, btf_of(tmp_path))
+    assert behaviour_of(kernel.features) == Behaviour.linux_7_2
     assert places(kernel) == {
         "on_bio": ("raw_tracepoint", BIO),
         "on_direct": ("raw_tracepoint", DIRECT),
@@ -43,6 +55,7 @@ def test_a_new_kernel_has_a_tracepoint_for_everything(tmp_path: Path) -> None:
         "on_map_removed": ("raw_tracepoint", MAP_REMOVED),
     }
     assert kernel.flags == {"__REQ_SYNC": 1 << 11, "__REQ_META": 1 << 12, "__REQ_RAHEAD": 1 << 13}
+    assert kernel.large == 1 << 14
 
 
 def test_an_old_one_has_a_kprobe_at_the_function_and_no_shrinker(
@@ -50,6 +63,7 @@ def test_an_old_one_has_a_kprobe_at_the_function_and_no_shrinker(
 ) -> None:
     monkeypatch.setattr(module, "_registers_are_known", lambda: True)
     kernel = DirectIoKernel.of(OLD, btf_of(tmp_path))
+    assert behaviour_of(kernel.features) == Behaviour.linux_5_10
     assert places(kernel) == {
         "on_bio": ("raw_tracepoint", BIO),
         "on_direct_entry": ("kprobe", DIRECT_FUNCTION),

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import crc32c
 
 from harness.bundle import Bundle, Table
-from harness.direct_io.damage import BLOCK
 from harness.direct_io.events import EVENTS_FILE
 from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
@@ -27,7 +26,7 @@ from harness.judge.direct_io_compare import (
     same_bios,
 )
 from harness.judge.known_issues import KNOWN_ISSUE
-from reference.direct_io.mainline import Behaviour, Bio, Reader
+from reference.direct_io.mainline import Behaviour, Bio, Reader, behaviour_of
 
 __all__ = [
     "LOST_ERROR",
@@ -46,7 +45,10 @@ LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
-    """Judge a bundle's direct reads; no checks if it has none. UserError for damaged files."""
+    """Judge a bundle's direct reads; no checks if it has none.
+
+    Raises UserError for damaged files, UnknownBehaviourError for a kernel that the model does not know.
+    """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
@@ -57,8 +59,10 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
-    """Return the model of one of the files."""
-    return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
+    """Return the model of one of the files, as of the kernel that was recorded; UnknownBehaviourError."""
+    features = layout.features
+    behaviour = Behaviour.linux_6_18 if features is None else behaviour_of(features)
+    return Reader(layout.files[number], layout.volume, layout.contents, behaviour)
 
 
 def judge_reads(
@@ -67,13 +71,16 @@ def judge_reads(
     """Make a check of each kind over all reads."""
     tally = Tally((*CHECKS, STATISTICS))
     errors_lost = 0
+    first: dict[str, int] = {}
     errors: Counter[int] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
-        errors += predicted.completion.corruption_errs
-        errors_lost += predicted.error_lost
-        for check, count, difference in _compare(layout, read, seen[number], predicted):
+        errors += predicted.outcome.completion.corruption_errs
+        errors_lost += predicted.outcome.error_lost
+        for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
+            if difference:
+                first.setdefault(check, number)
     if any(read.copies for read in reads):
         for devid in layout.devices.values():
             model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
@@ -82,7 +89,7 @@ def judge_reads(
     if errors_lost:
         tally.remarks[CHECKS[0]] = f"known issue: {errors_lost} reads of bad blocks gave zeros and no error"
     counts = {LOST_ERROR: errors_lost} if errors_lost else {}
-    return DirectReadsJudgement(tuple(tally.checks()), counts)
+    return DirectReadsJudgement(tuple(tally.checks()), counts, first)
 
 
 def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]) -> str:
@@ -94,25 +101,19 @@ def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]
     )
 
 
-def _compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[Compared]:
+def _compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[Compared]:
     outcome = predicted.outcome
-    same = predicted.returned == read.returned
-    yield (
-        "return values",
-        1,
-        None if same else (returned_text(predicted.returned), returned_text(read.returned)),
-    )
-    if predicted.returned >= 0:
+    same = outcome.returned == read.returned
+    wrong = (returned_text(outcome.returned), returned_text(read.returned))
+    yield "return values", 1, None if same else wrong
+    if outcome.returned >= 0:
         # What memory holds after an error is nobody's business.
-        lost = predicted.completion.lost if predicted.error_lost else ()
-        with layout.contents.zeroed(lost, BLOCK):
-            digest = crc32c.crc32c(memory_after(POISON, read.memory_bytes, outcome.writes))
+        digest = crc32c.crc32c(memory_after(POISON, read.memory_bytes, outcome.writes))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
     yield "direct calls", len(predicted.direct) or 1, differing(predicted.direct, seen.direct)
-    same = same_bios(predicted.bios, outcome.longest_buffered, seen.bios)
-    bios = None if same else differing(predicted.bios, seen.bios)
-    yield "bios", len(predicted.bios) or 1, bios
-    done = predicted.completion
+    same = same_bios(outcome.bios, outcome.longest_buffered, seen.bios)
+    yield "bios", len(outcome.bios) or 1, None if same else differing(outcome.bios, seen.bios)
+    done = outcome.completion
     # Blocks are repaired by workers, at the same time.
     model = [*_told("read", done.reads), *_told("write", done.writes)]
     kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]

@@ -12,7 +12,7 @@ import crc32c
 from harness.bundle import Table
 from harness.direct_io.calls import recorded_calls
 from harness.direct_io.chains import chains_of, match_reads
-from harness.direct_io.concurrent import PredictedCall, predict_calls
+from harness.direct_io.concurrent import PredictedCall, is_buffered, predict_calls
 from harness.direct_io.jobs import JobTotals
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout
@@ -31,7 +31,16 @@ from reference.readahead.source import Stripe
 
 __all__ = ["SETS", "judge_calls"]
 
-CHECKS = ("calls", "return values", "memory", "direct calls", "bios", "cached pages", "fio's totals")
+CHECKS = (
+    "calls",
+    "return values",
+    "memory",
+    "direct calls",
+    "direct results",
+    "bios",
+    "cached pages",
+    "fio's totals",
+)
 SETS = "calls of which others under way left more than one outcome open"
 
 
@@ -92,6 +101,11 @@ def _compare(predicted: PredictedCall) -> Iterator[Compared]:
     if call.nowait:
         yield "return values", 1, _without_waiting(predicted)
     yield "direct calls", len(predicted.direct) or 1, differing(predicted.direct, seen.direct)
+    if call.results and not is_buffered(outcome):
+        # Each part returns what the ones before it had done, too, if it did something.
+        kernel = next((result for result in reversed(call.results) if result), 0)
+        same = kernel == outcome.returned
+        yield "direct results", 1, None if same else (returned_text(outcome.returned), returned_text(kernel))
     cuts = predicted.freedom.cuts
     same = same_bios(_sewn(outcome.bios, cuts), outcome.longest_buffered, _sewn(seen.bios, cuts))
     yield "bios", len(outcome.bios) or 1, None if same else differing(outcome.bios, seen.bios)

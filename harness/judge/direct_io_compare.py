@@ -38,6 +38,8 @@ class DirectReadsJudgement:
 
     checks: tuple[Check, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    first_wrong: Mapping[str, int] = field(default_factory=dict)
+    """By check, the number of the first read that is not as predicted; of those that go by reads."""
 
 
 @dataclass

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from reference.fsx.operation import Kind, Operation
+from reference.shrinking import fewer, smaller
 
 __all__ = ["shrink"]
 
@@ -52,7 +53,7 @@ class _Shrinking:
     def result(self, operations: list[Operation]) -> list[Operation]:
         while True:
             before = operations
-            operations = self._nearer(self._simpler(self._fewer(operations)))
+            operations = self._nearer(self._simpler(fewer(operations, self._still)))
             if operations == before:
                 return operations
 
@@ -61,19 +62,6 @@ class _Shrinking:
             return False
         self._tries -= 1
         return self._fails(operations)
-
-    def _fewer(self, operations: list[Operation]) -> list[Operation]:
-        """Leave out halves, quarters, ..., single operations; from the end, as later ones need earlier."""
-        width = len(operations)
-        while width:
-            end = len(operations)
-            while end > 0:
-                shorter = operations[: max(0, end - width)] + operations[end:]
-                if self._still(shorter):
-                    operations = shorter
-                end -= width
-            width //= 2
-        return operations
 
     def _simpler(self, operations: list[Operation]) -> list[Operation]:
         for at in range(len(operations)):
@@ -97,7 +85,7 @@ class _Shrinking:
         unit = self._block if any(o.kind in _WHOLE_BLOCKS for o in operations) else self._align
         first = min((o.offset for o in operations if o.length and o.kind is not Kind.READ), default=0)
         first -= first % unit
-        for offset in self._smaller(first, unit):
+        for offset in self._less(first, unit):
             moved = [_moved(operation, first - offset) for operation in operations]
             if self._still(moved):
                 return moved
@@ -108,23 +96,18 @@ class _Shrinking:
         unit = self._block if kind in _WHOLE_BLOCKS else self._align
         if kind in _SIMPLER:
             yield operation._replace(kind=_SIMPLER[kind])
-        for smaller in self._smaller(length, unit):
-            if smaller:
-                yield operation._replace(length=smaller)
+        for less in self._less(length, unit):
+            if less:
+                yield operation._replace(length=less)
                 # The end may be what matters.
-                yield operation._replace(offset=offset + length - smaller, length=smaller)
-        yield from (operation._replace(offset=smaller) for smaller in self._smaller(offset, unit))
-        yield from (operation._replace(to=smaller) for smaller in self._smaller(to, unit))
+                yield operation._replace(offset=offset + length - less, length=less)
+        yield from (operation._replace(offset=less) for less in self._less(offset, unit))
+        yield from (operation._replace(to=less) for less in self._less(to, unit))
         if seed > 1:
             yield operation._replace(seed=1)
 
-    def _smaller(self, number: int, unit: int) -> Iterator[int]:
-        """Yield numbers below `number`, the smallest first; multiples of `unit` if it is one."""
-        unit = 1 if number % unit else unit
-        # Halves, then ever smaller steps: linear ones would use up the tries.
-        steps = [max(unit, (number >> shift) // unit * unit) for shift in range(1, number.bit_length() + 1)]
-        candidates = {0, unit, number // self._block * self._block, *(number - step for step in steps)}
-        yield from sorted(candidate for candidate in candidates if 0 <= candidate < number)
+    def _less(self, number: int, unit: int) -> list[int]:
+        return smaller(number, unit, self._block)
 
 
 def _moved(operation: Operation, distance: int) -> Operation:
