@@ -106,7 +106,7 @@ class _FileState:
         cuts = self._free_cuts(call, [other for other in others if call.together_with(other)])
         request = Request(call.offset, chain.vectors(place), call.length, pid=call.tid)
         outcome = self._reader.read(request, nowait=call.nowait)
-        if call.nowait and _was_refused(call, outcome) and any(map(call.meets, others)):
+        if _was_refused(chain, place, outcome) and any(map(call.meets, others)):
             self._vague.append(call)
             return _refused(outcome), Freedom(refused=True)
         self._note_loaded(call)
@@ -189,11 +189,12 @@ def is_buffered(outcome: Outcome) -> bool:
     return any(part.how is How.BUFFERED for part in outcome.parts)
 
 
-def _was_refused(call: Call, outcome: Outcome) -> bool:
-    """Whether a direct read ended before it began, which the model does not say."""
-    seen = call.seen
-    nothing = not seen.bios and not seen.pages and len(seen.direct) == 1
-    return nothing and outcome.returned != -EAGAIN and call.results[-1:] == [-EAGAIN]
+def _was_refused(chain: Chain, place: int, outcome: Outcome) -> bool:
+    """Whether a direct read that must not wait ended before it began, which the model does not say."""
+    call = chain.calls[place]
+    nothing = not call.seen.bios and not call.seen.pages and len(call.seen.direct) == 1
+    refused = call.nowait and chain.observed(place) == -EAGAIN
+    return refused and nothing and outcome.returned != -EAGAIN
 
 
 def _refused(outcome: Outcome) -> Outcome:

@@ -31,6 +31,7 @@ from reference.readahead.source import Stripe
 
 __all__ = ["SETS", "judge_calls"]
 
+TOTALS = "fio's totals"
 CHECKS = (
     "calls",
     "return values",
@@ -39,7 +40,7 @@ CHECKS = (
     "direct results",
     "bios",
     "cached pages",
-    "fio's totals",
+    TOTALS,
 )
 SETS = "calls of which others under way left more than one outcome open"
 
@@ -62,7 +63,7 @@ def judge_calls(
         for check, count, difference in (*_compare(predicted), *ends.compare(predicted)):
             tally.add(check, count, _text(predicted, check, difference) if difference else None)
     for different in _totals(layout.jobs, ends):
-        tally.add("fio's totals", 1, different)
+        tally.add(TOTALS, 1, different)
     return DirectReadsJudgement(tuple(tally.checks()), {SETS: sets} if sets else {})
 
 
@@ -101,7 +102,7 @@ def _compare(predicted: PredictedCall) -> Iterator[Compared]:
     if call.nowait:
         yield "return values", 1, _without_waiting(predicted)
     yield "direct calls", len(predicted.direct) or 1, differing(predicted.direct, seen.direct)
-    if call.results and not is_buffered(outcome):
+    if call.all_ended and not is_buffered(outcome):
         # Each part returns what the ones before it had done, too, if it did something.
         kernel = next((result for result in reversed(call.results) if result), 0)
         same = kernel == outcome.returned
