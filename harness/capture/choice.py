@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 
 from harness.capture import Capture
@@ -19,6 +20,7 @@ from loopdevs import Workspace
 
 __all__ = [
     "CAPTURES",
+    "DEEP_DIRECT_IO",
     "DIRECT_IO",
     "MEASURED",
     "READAHEAD",
@@ -39,6 +41,18 @@ DIRECT_IO = "direct-io"
 MEASURED = "measured"
 """The one of cases that measure, and record nothing."""
 
+DEEP_DIRECT_IO = "direct-io-calls"
+"""The same for cases in which several reads are under way at a time."""
+
+_BY_THE_CASE: dict[str, Callable[[], Capture]] = {
+    READAHEAD: ReadaheadCapture,
+    READS: ReadsCapture,
+    DIRECT_IO: DirectIoCapture,
+    DEEP_DIRECT_IO: partial(DirectIoCapture, by_call=True),
+    MEASURED: MeasuredCapture,
+}
+"""Those that the case itself makes use of."""
+
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
 
@@ -49,14 +63,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(
             lambda fsid, scratch: TracefsCapture(fsid, workspace.tracing(), scratch),
         )
-    if name == READAHEAD:
-        return lambda: nullcontext(lambda _fsid, _scratch: ReadaheadCapture())
-    if name == READS:
-        return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
-    if name == DIRECT_IO:
-        return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
-    if name == MEASURED:
-        return lambda: nullcontext(lambda _fsid, _scratch: MeasuredCapture())
+    if name in _BY_THE_CASE:
+        return lambda: nullcontext(lambda _fsid, _scratch: _BY_THE_CASE[name]())
     return prepared_bpf
 
 

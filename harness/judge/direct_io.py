@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import crc32c
 
@@ -16,9 +14,19 @@ from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
+from harness.judge.direct_io_calls import judge_calls
+from harness.judge.direct_io_compare import (
+    Compared,
+    DirectReadsJudgement,
+    ReaderFactory,
+    Tally,
+    differing,
+    memory_after,
+    returned_text,
+    same_bios,
+)
 from harness.judge.known_issues import KNOWN_ISSUE
-from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
+from reference.direct_io.mainline import Behaviour, Bio, Reader, behaviour_of
 
 __all__ = [
     "LOST_ERROR",
@@ -30,25 +38,11 @@ __all__ = [
     "mainline_reader",
 ]
 
-BIO_MAX_BYTES = 256 * 4096
-"""A bio of 256 pages; one of more is full when it has met as many pages that do not lie side by side."""
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
 STATISTICS = "corruption_errs"
 
 LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 """docs/known-issues.md"""
-
-ReaderFactory = Callable[[Layout, int], Reader]
-
-
-@dataclass(frozen=True)
-class DirectReadsJudgement:
-    """What came of judging direct reads."""
-
-    checks: tuple[Check, ...] = ()
-    counts: Mapping[str, int] = field(default_factory=dict)
-    first_wrong: Mapping[str, int] = field(default_factory=dict)
-    """By check, the number of the first read that is not as predicted; of those that go by reads."""
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
@@ -60,6 +54,8 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
+    if layout.by_call:
+        return judge_calls(layout, reads, events, mainline_reader)
     return judge_reads(layout, reads, events)
 
 
@@ -74,48 +70,27 @@ def judge_reads(
     layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
 ) -> DirectReadsJudgement:
     """Make a check of each kind over all reads."""
-    tally = _Tally()
+    tally = Tally((*CHECKS, STATISTICS))
+    errors_lost = 0
+    first: dict[str, int] = {}
     errors: Counter[int] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
         errors += predicted.outcome.completion.corruption_errs
-        tally.errors_lost += predicted.outcome.error_lost
+        errors_lost += predicted.outcome.error_lost
         for check, count, difference in compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
-                tally.first.setdefault(check, number)
+                first.setdefault(check, number)
     if any(read.copies for read in reads):
         for devid in layout.devices.values():
             model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
             wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
             tally.add(STATISTICS, 1, wrong if model != kernel else None)
-    counts = {LOST_ERROR: tally.errors_lost} if tally.errors_lost else {}
-    return DirectReadsJudgement(tuple(tally.checks()), counts, tally.first)
-
-
-@dataclass
-class _Tally:
-    errors_lost: int = 0
-    first: dict[str, int] = field(default_factory=dict)
-    compared: Counter[str] = field(default_factory=Counter)
-    wrong: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, check: str, count: int, difference: str | None) -> None:
-        self.compared[check] += count
-        if difference is not None:
-            self.wrong[check].append(difference)
-
-    def checks(self) -> list[Check]:
-        """Return all of them; a case without damage has no checks of it."""
-        return [self._check(name) for name in (*CHECKS, STATISTICS) if self.compared[name]]
-
-    def _check(self, name: str) -> Check:
-        lines = self.wrong[name]
-        first = Difference(summary=lines[0], kernel=tuple(lines[:20])) if lines else None
-        detail = ""
-        if name == CHECKS[0] and self.errors_lost:
-            detail = f"known issue: {self.errors_lost} reads of bad blocks gave zeros and no error"
-        return Check.of(name, self.compared[name], len(lines), detail=detail, first=first)
+    if errors_lost:
+        tally.remarks[CHECKS[0]] = f"known issue: {errors_lost} reads of bad blocks gave zeros and no error"
+    counts = {LOST_ERROR: errors_lost} if errors_lost else {}
+    return DirectReadsJudgement(tuple(tally.checks()), counts, first)
 
 
 def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]) -> str:
@@ -127,32 +102,29 @@ def _text(number: int, read: DirectRead, check: str, difference: tuple[str, str]
     )
 
 
-_Compared = tuple[str, int, tuple[str, str] | None]
-"""The check, how many things were compared, and where they differ: model and kernel."""
-
-
-def compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+def compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[Compared]:
     """Hold what the kernel did for a read against what the model says of it."""
     outcome = predicted.outcome
     same = outcome.returned == read.returned
-    yield "return values", 1, None if same else (_returned(outcome.returned), _returned(read.returned))
+    wrong = (returned_text(outcome.returned), returned_text(read.returned))
+    yield "return values", 1, None if same else wrong
     if outcome.returned >= 0:
         # What memory holds after an error is nobody's business.
-        digest = crc32c.crc32c(_memory(read, outcome))
+        digest = crc32c.crc32c(memory_after(POISON, read.memory_bytes, outcome.writes))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
-    yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
-    bios = None if _same_bios(outcome, seen.bios) else _lists(outcome.bios, seen.bios)
-    yield "bios", len(outcome.bios) or 1, bios
+    yield "direct calls", len(predicted.direct) or 1, differing(predicted.direct, seen.direct)
+    same = same_bios(outcome.bios, outcome.longest_buffered, seen.bios)
+    yield "bios", len(outcome.bios) or 1, None if same else differing(outcome.bios, seen.bios)
     done = outcome.completion
     # Blocks are repaired by workers, at the same time.
     model = [*_told("read", done.reads), *_told("write", done.writes)]
     kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]
-    yield "repairs", len(model) or 1, _lists(model, kernel)
-    yield "cached pages", len(outcome.pages) or 1, _lists(outcome.pages, seen.pages)
+    yield "repairs", len(model) or 1, differing(model, kernel)
+    yield "cached pages", len(outcome.pages) or 1, differing(outcome.pages, seen.pages)
     yield from _copies_on_disk(read, predicted)
 
 
-def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[_Compared]:
+def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[Compared]:
     """Each copy of a damaged block holds what it held before, or the damage if it was not repaired."""
     for copy in read.copies:
         digest = predicted.digest_after(copy)
@@ -163,54 +135,3 @@ def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[_Compare
 
 def _told(what: str, bios: Sequence[Bio]) -> list[tuple[str, Bio]]:
     return sorted((what, bio) for bio in bios)
-
-
-def _returned(value: int) -> str:
-    return os.strerror(-value) if value < 0 else f"{value} bytes"
-
-
-def _memory(read: DirectRead, outcome: Outcome) -> bytearray:
-    memory = bytearray([POISON]) * read.memory_bytes
-    for address, data in outcome.writes:
-        if isinstance(data, int):
-            memory[address : address + data] = bytes(data)
-        else:
-            memory[address : address + len(data)] = data
-    return memory
-
-
-def _lists(model: Sequence[object], kernel: Sequence[object]) -> tuple[str, str] | None:
-    if list(model) == list(kernel):
-        return None
-    return _from_first_difference(model, kernel), _from_first_difference(kernel, model)
-
-
-def _from_first_difference(one: Sequence[object], other: Sequence[object]) -> str:
-    pairs = enumerate(zip(one, other, strict=False))
-    place = next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
-    shown = ", ".join(map(str, one[place : place + 4])) or "nothing"
-    return f"{len(one)}, from number {place} on {shown}"
-
-
-def _same_bios(outcome: Outcome, kernel: Sequence[Bio]) -> bool:
-    """Whether the bios are the same, one by one.
-
-    Where the page cache fills more than `BIO_MAX_BYTES` at once, how the pages lie in memory decides where
-    the bio ends: there, cuts between neighbours are not compared, only how many there can be.
-    """
-    model = outcome.bios
-    if outcome.longest_buffered <= BIO_MAX_BYTES:
-        return model == list(kernel)
-    most = len(model) + sum(bio.length for bio in model) // BIO_MAX_BYTES
-    return len(kernel) <= most and _joined(model) == _joined(kernel)
-
-
-def _joined(bios: Sequence[Bio]) -> list[Bio]:
-    joined: list[Bio] = []
-    for bio in bios:
-        before = joined[-1] if joined else None
-        if before and bio == (BioKind.BUFFERED, before.devid, before.physical + before.length, bio.length):
-            joined[-1] = before._replace(length=before.length + bio.length)
-        else:
-            joined.append(bio)
-    return joined

@@ -31,13 +31,14 @@ MOST_READS = 600
 def bundle_evidence(bundle: Bundle) -> tuple[Evidence, ...]:
     """Return what a bundle's direct reads tell; nothing if it has none, or if events were lost.
 
+    Nor where several are under way at a time: of these, what is right is a set.
     Raises UnknownBehaviourError for a kernel that the model does not know.
     """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return ()
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
-    if not reads:
+    if not reads or layout.by_call:
         return ()
     seen = seen_by_read(layout, reads, events)
     return evidence_of(layout, reads, seen, mainline_reader(layout, reads[0].file).behaviour)

@@ -164,7 +164,7 @@ def test_a_page_in_the_cache_is_no_direct_read(records: list[Recorded]) -> None:
 
 
 def test_a_bundle_that_does_not_pass_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct_io_recorded, "judge_reads", lambda *_: type("None", (), {"checks": ()}))
+    monkeypatch.setattr(direct_io_recorded, "judge_direct_reads", lambda *_: type("None", (), {"checks": ()}))
     found, failing = recorded([Bundle.open(RAID10)])
     assert (found, failing) == ([], [str(RAID10)])
     assert str(RAID10) in by_kernel(found, failing).note
