@@ -38,11 +38,10 @@ READS = "reads"
 """The one of cases that read trees from the devices themselves."""
 DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
-MEASURED = "measured"
-"""The one of cases that measure, and record nothing."""
-
 DEEP_DIRECT_IO = "direct-io-calls"
 """The same for cases in which several reads are under way at a time."""
+MEASURED = "measured"
+"""The one of cases that measure, and record nothing."""
 
 _BY_THE_CASE: dict[str, Callable[[], Capture]] = {
     READAHEAD: ReadaheadCapture,

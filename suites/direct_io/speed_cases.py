@@ -138,7 +138,7 @@ def _task_cpu(told: dict[str, Any]) -> float | None:
     reading = [one for one in processes if one["parent"] in first]
     if told.get("lost", 1) or len(reading) != 1:
         return None
-    return float(reading[0]["cpu_user_us"] + reading[0]["cpu_system_us"]) / 1e6
+    return float(reading[0]["cpu_run_ns"]) / 1e9
 
 
 def _drop_pages(path: Path) -> None:

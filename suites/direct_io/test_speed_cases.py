@@ -20,11 +20,11 @@ def test_every_other_round_goes_the_other_way() -> None:
     assert [one[1:] for one in rounds[1]] == [(w, way) for w in WORKLOADS for way in (DIRECT, BUFFERED)]
 
 
-def process(pid: int, parent: int, user: int, system: int) -> dict[str, int]:
-    return {"pid": pid, "parent": parent, "cpu_user_us": user, "cpu_system_us": system}
+def process(pid: int, parent: int, cpu_run_ns: int) -> dict[str, int]:
+    return {"pid": pid, "parent": parent, "cpu_run_ns": cpu_run_ns}
 
 
-FIRST, READER = process(10, 1, 9_000_000, 9_000_000), process(11, 10, 250_000, 1_000_000)
+FIRST, READER = process(10, 1, 9_000_000_000), process(11, 10, 1_250_000_000)
 
 
 def test_the_reader_is_the_child_of_the_first_process() -> None:
@@ -36,7 +36,7 @@ def test_the_reader_is_the_child_of_the_first_process() -> None:
     [
         {"lost": 1, "processes": [READER, FIRST]},
         {"lost": 0, "processes": [FIRST]},
-        {"lost": 0, "processes": [READER, process(12, 10, 1, 1), FIRST]},
+        {"lost": 0, "processes": [READER, process(12, 10, 1), FIRST]},
         {"job": "x", "unavailable": "the kernel sends taskstats to root only"},
     ],
 )
