@@ -11,7 +11,14 @@ from harness.bundle import Bundle, BundleWriter
 from harness.capture.recording import Recording
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["MEASUREMENTS_FILE", "MeasuredCapture", "Measurement", "kernel_threads_ns", "load_measurements"]
+__all__ = [
+    "MEASUREMENTS_FILE",
+    "MeasuredCapture",
+    "Measurement",
+    "keep_measurements",
+    "kernel_threads_ns",
+    "load_measurements",
+]
 
 MEASUREMENTS_FILE = "measurements.json"
 _PROC = Path("/proc")
@@ -84,6 +91,17 @@ def load_measurements(bundle: Bundle) -> list[Measurement]:
         return [Measurement(**one) for one in bundle.json(MEASUREMENTS_FILE)]
     except (KeyError, TypeError) as error:
         raise UserError(f"{bundle.path}: no measurements ({error!r}): record the case again") from None
+
+
+def keep_measurements(bundle: Bundle, folder: Path) -> Bundle:
+    """Write a bundle of measurements to `folder` without what fio reported, which is most of it."""
+    writer = BundleWriter(folder)
+    for name in bundle.manifest["files"]:
+        if not name.startswith("fio/"):
+            writer.add_text(name, bundle.text(name))
+    made_anew = ("format", "files", "digest")
+    facts = {key: value for key, value in bundle.manifest.items() if key not in made_anew}
+    return writer.finish({**facts, "left_out": "what fio reported"})
 
 
 def kernel_threads_ns() -> dict[int, int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,13 @@ import pytest
 from harness import measured
 from harness.bundle import BundleWriter
 from harness.errors import InfrastructureError, UserError
-from harness.measured import MeasuredCapture, Measurement, kernel_threads_ns, load_measurements
+from harness.measured import (
+    MeasuredCapture,
+    Measurement,
+    keep_measurements,
+    kernel_threads_ns,
+    load_measurements,
+)
 
 ONE = Measurement("plain", "direct", 1, 4096, 0.5, None, 0.25, 1.0)
 
@@ -25,6 +32,16 @@ def test_measurements_are_kept(tmp_path: Path) -> None:
     writer = BundleWriter(tmp_path / "bundle")
     recording.save(writer)
     assert load_measurements(writer.finish({})) == [ONE, ONE]
+
+
+def test_what_fio_reported_is_left_out(tmp_path: Path) -> None:
+    writer = BundleWriter(tmp_path / "whole")
+    writer.add_json("measurements.json", [asdict(ONE)])
+    writer.add_text("fio/00-x.json", "{}")
+    kept = keep_measurements(writer.finish({"seed": 5}), tmp_path / "kept")
+    assert load_measurements(kept) == [ONE]
+    assert list(kept.manifest["files"]) == ["measurements.json"]
+    assert (kept.manifest["seed"], kept.manifest["left_out"]) == (5, "what fio reported")
 
 
 def test_a_case_that_did_not_come_to_its_end_has_none() -> None:
