@@ -26,7 +26,7 @@ from reference.direct_io.mainline import DirectCall, How, Outcome, Reader, Volum
 from reference.direct_io.source import ExtentType, FileExtent, Request
 from reference.readahead.source import Stripe
 
-__all__ = ["Freedom", "PredictedCall", "is_buffered", "predict_calls"]
+__all__ = ["Freedom", "PredictedCall", "predict_calls"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def predict_calls(
         chain, place = places[call.begin]
         outcome, freedom = files[call.file].read(call, chain, place)
         direct = outcome.direct
-        if call.queued and len(call.seen.direct) == 1 and outcome.submitted and not is_buffered(outcome):
+        if call.queued and len(call.seen.direct) == 1 and outcome.submitted and not _is_buffered(outcome):
             # Bios may still be under way when the function looks, so it does not try once more.
             direct = direct[:1]
         yield PredictedCall(chain, place, outcome, direct, freedom)
@@ -184,7 +184,7 @@ class _Pages:
         return self._there | (during - set(call.seen.pages))
 
 
-def is_buffered(outcome: Outcome) -> bool:
+def _is_buffered(outcome: Outcome) -> bool:
     """Whether some of it is read through the page cache."""
     return any(part.how is How.BUFFERED for part in outcome.parts)
 

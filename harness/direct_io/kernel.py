@@ -102,8 +102,8 @@ def _of_calls(symbols: Collection[str], btf: Btf) -> tuple[Probe, ...]:
     begin = Probe("on_whole_call", "raw_tracepoint", DIRECT)
     if _has_kprobes():
         begin = Probe("on_call", "kprobe", CALL_FUNCTION)
-    # An interrupt may end a bio while the CPU is in the middle of recording the end of another: it is left
-    # out. So it is not known what that call came to, but no event that a verdict rests on is lost.
+    # An interrupt may end a bio while the CPU is recording the end of another: it is left out. So it is not
+    # known what that call came to, but no event that a verdict rests on is lost.
     ended = [replace(probe, records=False) for probe in _of_event(DONE, "on_done", symbols, btf)]
     return (begin, *ended, *_of_event(PAGE_REMOVED, "on_page_removed", symbols, btf))
 

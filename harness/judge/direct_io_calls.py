@@ -12,7 +12,7 @@ import crc32c
 from harness.bundle import Table
 from harness.direct_io.calls import recorded_calls
 from harness.direct_io.chains import chains_of, match_reads
-from harness.direct_io.concurrent import PredictedCall, is_buffered, predict_calls
+from harness.direct_io.concurrent import PredictedCall, predict_calls
 from harness.direct_io.jobs import JobTotals
 from harness.direct_io.reads import POISON
 from harness.direct_io.record import DirectRead, Layout
@@ -26,7 +26,7 @@ from harness.judge.direct_io_compare import (
     returned_text,
     same_bios,
 )
-from reference.direct_io.mainline import Bio, BioKind
+from reference.direct_io.mainline import Bio, BioKind, How
 from reference.readahead.source import Stripe
 
 __all__ = ["SETS", "judge_calls"]
@@ -102,15 +102,22 @@ def _compare(predicted: PredictedCall) -> Iterator[Compared]:
     if call.nowait:
         yield "return values", 1, _without_waiting(predicted)
     yield "direct calls", len(predicted.direct) or 1, differing(predicted.direct, seen.direct)
-    if call.all_ended and not is_buffered(outcome):
+    if call.all_ended:
         # Each part returns what the ones before it had done, too, if it did something.
         kernel = next((result for result in reversed(call.results) if result), 0)
-        same = kernel == outcome.returned
-        yield "direct results", 1, None if same else (returned_text(outcome.returned), returned_text(kernel))
+        model = _done_directly(predicted)
+        yield "direct results", 1, differing([returned_text(model)], [returned_text(kernel)])
     cuts = predicted.freedom.cuts
     same = same_bios(_sewn(outcome.bios, cuts), outcome.longest_buffered, _sewn(seen.bios, cuts))
     yield "bios", len(outcome.bios) or 1, None if same else differing(outcome.bios, seen.bios)
     yield "cached pages", len(outcome.pages) or 1, differing(outcome.pages, seen.pages)
+
+
+def _done_directly(predicted: PredictedCall) -> int:
+    """Return how many bytes were read before the page cache was turned to, or -errno."""
+    outcome = predicted.outcome
+    buffered = [part.start for part in outcome.parts if part.how is How.BUFFERED]
+    return buffered[0] - predicted.call.offset if buffered else outcome.returned
 
 
 def _without_waiting(predicted: PredictedCall) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from harness.direct_io.record import DirectRead
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File
+from reference.direct_io.source import IoVec
 from suites.direct_io.prepared import prepared
 from suites.direct_io.requests import random_read
 
@@ -24,6 +25,8 @@ BLOCK = 4096
 DEPTHS = (2, 3, 8, 20, DEPTH)
 KEPT = 0.3
 """Share of batches that find the pages of the one before."""
+HOT = 0.4
+"""Share of batches that read one place of one file."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,30 @@ def random_batches(rng: random.Random, files: Sequence[File], reads: int, *, odd
     while left > 0:
         depth = min(rng.choice(DEPTHS), left)
         chosen = rng.sample(range(len(files)), rng.choice((1, 1, 2, 4)))
-        batch = _reads(rng, files, chosen, depth, odd=odd)
+        hot = rng.random() < HOT
+        batch = (
+            _hot_reads(rng, files, chosen[0], depth) if hot else _reads(rng, files, chosen, depth, odd=odd)
+        )
         engine = rng.choice(list(Engine))
         batches.append(Batch(engine, batch, cached=bool(batches) and rng.random() < KEPT))
         left -= len(batch)
     return batches
+
+
+def _hot_reads(rng: random.Random, files: Sequence[File], number: int, depth: int) -> list[DirectRead]:
+    """Return reads of few blocks where extents meet: they meet each other's locks and maps.
+
+    Equal ones are not told apart, and need not be.
+    """
+    file = files[number]
+    edges = [item.file_offset for item in file.items if item.file_offset < file.i_size] or [0]
+    place = rng.choice(edges) // BLOCK
+    reads = []
+    for _ in range(depth):
+        begin = max(0, place + rng.randrange(-3, 3))
+        length = rng.choice((1, 1, 1, 2, 3, 6))
+        reads.append(DirectRead(number, begin * BLOCK, [IoVec(0, length * BLOCK)]))
+    return reads
 
 
 def _reads(
