@@ -50,6 +50,7 @@ app = typer.Typer(
 app.command("doctor")(doctor.doctor)
 app.command("list")(listing.list_cases)
 app.command("run")(run.run)
+app.command("resume")(run.resume)
 app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
 app.command("report")(report.report)
