@@ -172,6 +172,11 @@ def _check_types(verdict: CaseVerdict) -> None:
     counts += [number for name, number in verdict.counts.items() if not name.startswith(BEHAVIOUR)]
     if not all(isinstance(number, int) for number in counts):
         raise TypeError("a count is not a whole number")
+    for one in verdict.evidence:
+        if not all(isinstance(number, int) for number in (one.looked_at, one.decided, one.against)):
+            raise TypeError("a count of evidence is not a whole number")
+        if not all(isinstance(words, str) for words in (one.field, one.said)):
+            raise TypeError("evidence has no name")
     if not isinstance(verdict.case, str) or not isinstance(verdict.suite, str):
         raise TypeError("the case has no name")
 

@@ -9,7 +9,7 @@ from harness.verdicts import Check, Verdict
 from reports.describe import run_facts
 from reports.difference import as_diff, place
 from reports.kernels import SIMULATED
-from reports.markdown_kernels import across_kernels
+from reports.markdown_kernels import across_kernels, how_they_behave
 from reports.markup import code, text
 from reports.matrix import holes
 from reports.run import CaseResult, Run
@@ -32,6 +32,7 @@ def markdown(run: Run, totals: Totals) -> str:
         "",
         *_compared(run, totals),
         *(across_kernels(run) if run.several else _cases(run)),
+        *how_they_behave(run),
         *_holes(run),
         *_skipped(run),
         *_known_issues(run),

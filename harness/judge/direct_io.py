@@ -25,6 +25,7 @@ __all__ = [
     "LOST_ERROR",
     "DirectReadsJudgement",
     "ReaderFactory",
+    "compare",
     "judge_direct_reads",
     "judge_reads",
     "mainline_reader",
@@ -73,7 +74,7 @@ def judge_reads(
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
         errors += predicted.completion.corruption_errs
         tally.errors_lost += predicted.error_lost
-        for check, count, difference in _compare(layout, read, seen[number], predicted):
+        for check, count, difference in compare(layout, read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
     if any(read.copies for read in reads):
         for devid in layout.devices.values():
@@ -121,7 +122,8 @@ _Compared = tuple[str, int, tuple[str, str] | None]
 """The check, how many things were compared, and where they differ: model and kernel."""
 
 
-def _compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+def compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+    """Hold what the kernel did for a read against what the model says of it."""
     outcome = predicted.outcome
     same = predicted.returned == read.returned
     yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))

@@ -13,6 +13,7 @@ from typing import Any
 from harness.bundle import Bundle
 from harness.errors import UserError
 from harness.judge.direct_io import judge_direct_reads
+from harness.judge.direct_io_evidence import bundle_evidence
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import KNOWN_ISSUE, known_issue
@@ -76,6 +77,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
+        evidence=bundle_evidence(bundle),
     )
 
 

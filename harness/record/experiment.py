@@ -17,6 +17,7 @@ from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
+from harness.measured import MeasuredCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
 from harness.record.kmsg import KernelLog, lines_since_boot
@@ -126,6 +127,11 @@ class LiveExperiment:
     def direct_io(self) -> DirectIoCapture:
         """Return what records direct reads, in a case whose `capture` that is."""
         assert isinstance(self._capture, DirectIoCapture)
+        return self._capture
+
+    def measured(self) -> MeasuredCapture:
+        """Return what keeps measurements, in a case whose `capture` that is."""
+        assert isinstance(self._capture, MeasuredCapture)
         return self._capture
 
     @contextmanager

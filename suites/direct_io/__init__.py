@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.direct_io import host_cases
+from suites.direct_io import host_cases, speed_cases
 
 __all__ = ["CASES"]
 
-CASES = host_cases.CASES
+CASES = (*host_cases.CASES, *speed_cases.CASES)
 """Every case of the suite."""
