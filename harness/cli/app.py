@@ -18,6 +18,7 @@ from harness.cli import (
     bench,
     bugs,
     clean,
+    compare,
     doctor,
     guest,
     judge,
@@ -54,6 +55,7 @@ app.command("resume")(run.resume)
 app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)

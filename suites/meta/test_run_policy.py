@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -37,7 +38,7 @@ def recorder(fails: Callable[[RecordPlan], bool] = lambda _: False) -> Callable[
     def record(plan: RecordPlan) -> Bundle:
         case = {"id": plan.case.id, "suite": plan.case.suite, "title": "", "groups": ["quick"]}
         told = {"release": resolve(HOST).release, "version": "", "config_sha256": None, "source": HOST}
-        facts = {"case": case, "seed": plan.seed, "run_id": plan.run_id, "kernel": told}
+        facts: dict[str, Any] = {"case": case, "seed": plan.seed, "run_id": plan.run_id, "kernel": told}
         return write_bundle(plan.folder, differs=fails(plan), **facts)
 
     return record
