@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.bundle import Bundle
 from harness.verdicts import CaseVerdict, Verdict, worst
 from reports.kernels import Kernel
 from reports.text import dig, plain
 from reports.timeline import Timeline
+
+if TYPE_CHECKING:
+    from reports.previous import Previous
 
 __all__ = ["BEHAVIOUR", "KNOWN_ISSUE", "CaseResult", "Run"]
 
@@ -37,6 +40,8 @@ class CaseResult:
     """The record; None when the case was skipped or its record is lost."""
     expected: str = ""
     """Why the case was said to fail on this kernel, before the run; empty if it was not."""
+    previous: Previous | None = None
+    """What became of it the last time (`reports.previous`); None where that is not known."""
 
     @property
     def manifest(self) -> Mapping[str, Any] | None:
@@ -84,6 +89,14 @@ class CaseResult:
         }
         told = said.get(self.verdict.verdict) if self.expected else None
         return [*(k.removeprefix(KNOWN_ISSUE).strip(": ") for k in met), *([told] if told else [])]
+
+    @property
+    def news(self) -> str:
+        """What the verdict was before, in words; empty where it was the same, or is not known."""
+        before = self.previous
+        if before is None or before.verdict is self.verdict.verdict:
+            return ""
+        return f"{before.verdict} in run {before.run_id}"
 
     @property
     def counted(self) -> Verdict:

@@ -125,6 +125,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "judged_s",
             "behaviours",
             "known_issues",
+            "previous",
             "checks",
         ]
     )

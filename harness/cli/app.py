@@ -21,6 +21,7 @@ from harness.cli import (
     compare,
     doctor,
     guest,
+    history,
     judge,
     kernels,
     listing,
@@ -56,6 +57,7 @@ app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("history")(history.history)
 app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)

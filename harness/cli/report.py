@@ -26,9 +26,9 @@ def write_reports(path: Path, out: Path) -> int:
     """Write all reports, print the summary, and return the exit code of the run."""
     from harness.cli.exit_codes import exit_code
     from harness.cli.progress import console
-    from reports import load_run, print_summary, write_all
+    from reports import load_run, print_summary, with_previous, write_all
 
-    run = load_run(path)
+    run = with_previous(load_run(path))
     write_all(run, out)
     print_summary(run, console())
     return exit_code([run.verdict])
