@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from harness.cli import (
     bcache,
     bench,
+    bisect,
     bugs,
     clean,
     compare,
@@ -58,6 +59,7 @@ app.command("judge")(judge.judge)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)
+app.command("bisect")(bisect.bisect)
 app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)
