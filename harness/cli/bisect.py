@@ -43,8 +43,8 @@ def bisect(
 ) -> int:
     """Find the first kernel on which a case fails.
 
-    Both ends are run first, then halves of what is between them; a run is kept for each kernel. Where a case is
-    undecided or skipped, neighbours are asked.
+    Both ends are run first, then halves of what is between them; a run is kept for each kernel. Where a case
+    is undecided or skipped, neighbours are asked.
     """
     from harness.cli.progress import console
     from harness.cli.selection import select
@@ -71,7 +71,8 @@ def kernels_of(row: Sequence[str]) -> dict[str, Kernel]:
     from harness.cli.run import work_root
     from harness.run import GuestOptions
 
-    return {kernel.name: kernel for kernel in chosen_kernels(row, work_root() / "bisect", "bpf", GuestOptions())}
+    kernels = chosen_kernels(row, work_root() / "bisect", "bpf", GuestOptions())
+    return {kernel.name: kernel for kernel in kernels}
 
 
 def _between(good: str, bad: str) -> list[str]:
