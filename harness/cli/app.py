@@ -26,6 +26,7 @@ from harness.cli import (
     report,
     run,
     selftest,
+    shrink,
 )
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
@@ -52,6 +53,7 @@ app.command("list")(listing.list_cases)
 app.command("run")(run.run)
 app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
+app.command("shrink")(shrink.shrink)
 app.command("report")(report.report)
 app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)

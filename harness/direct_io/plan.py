@@ -13,9 +13,11 @@ import numpy as np
 
 __all__ = [
     "BLOCK",
+    "COMPRESSIBLE_WORDS",
     "DONORS",
     "FILES",
     "SNAPSHOT",
+    "WORDS",
     "Action",
     "Plan",
     "Step",
@@ -27,6 +29,7 @@ __all__ = [
 
 BLOCK = 4096
 WORDS = BLOCK // 8
+"""Words of 8 bytes in a block."""
 COMPRESSIBLE_WORDS = 8
 """What a block has before it is zeros, if it is to be compressible."""
 

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import crc32c
 
@@ -22,12 +23,14 @@ from harness.verdicts import Check, Difference
 from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
 
 __all__ = [
+    "BIO_MAX_BYTES",
     "LOST_ERROR",
     "DirectReadsJudgement",
     "ReaderFactory",
     "judge_direct_reads",
     "judge_reads",
     "mainline_reader",
+    "memory_after",
 ]
 
 BIO_MAX_BYTES = 256 * 4096
@@ -57,7 +60,18 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
-    return judge_reads(layout, reads, events)
+    judgement = judge_reads(layout, reads, events)
+    return _with_way_to_shrink(judgement, bundle) if layout.plan else judgement
+
+
+def _with_way_to_shrink(judgement: DirectReadsJudgement, bundle: Bundle) -> DirectReadsJudgement:
+    """Have the first check that failed say what makes it small."""
+    checks = list(judgement.checks)
+    number = next((n for n, check in enumerate(checks) if check.wrong), None)
+    if number is not None:
+        way = f"to make it small: ./iodiff shrink {shlex.quote(str(bundle.path))}"
+        checks[number] = replace(checks[number], detail="; ".join(filter(None, (checks[number].detail, way))))
+    return replace(judgement, checks=tuple(checks))
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
@@ -132,9 +146,7 @@ def _compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted)
     yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))
     if predicted.returned >= 0:
         # What memory holds after an error is nobody's business.
-        lost = predicted.completion.lost if predicted.error_lost else ()
-        with layout.contents.zeroed(lost, BLOCK):
-            digest = crc32c.crc32c(_memory(read, predicted))
+        digest = crc32c.crc32c(memory_after(read, layout, predicted))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
     yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
     bios = None if _same_bios(predicted, seen.bios) else _lists(predicted.bios, seen.bios)
@@ -165,13 +177,16 @@ def _returned(value: int) -> str:
     return os.strerror(-value) if value < 0 else f"{value} bytes"
 
 
-def _memory(read: DirectRead, predicted: Predicted) -> bytearray:
+def memory_after(read: DirectRead, layout: Layout, predicted: Predicted) -> bytearray:
+    """Return what the model says the memory holds after a read that has succeeded."""
     memory = bytearray([POISON]) * read.memory_bytes
-    for address, data in predicted.outcome.writes:
-        if isinstance(data, int):
-            memory[address : address + data] = bytes(data)
-        else:
-            memory[address : address + len(data)] = data
+    lost = predicted.completion.lost if predicted.error_lost else ()
+    with layout.contents.zeroed(lost, BLOCK):
+        for address, data in predicted.outcome.writes:
+            if isinstance(data, int):
+                memory[address : address + data] = bytes(data)
+            else:
+                memory[address : address + len(data)] = data
     return memory
 
 
