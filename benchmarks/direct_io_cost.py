@@ -8,11 +8,12 @@ for docs/direct-io.md.
 
 from __future__ import annotations
 
-from reference.direct_io.mainline import Behaviour, How, predict
+from reference.direct_io.mainline import Behaviour, How
 from reference.direct_io.rfc_2010 import Behaviour as Behaviour2010
 from reference.direct_io.run import run
 from reference.direct_io.source import IoVec
 from reference.direct_io.synthetic import BLOCK, Case, ChunkSpec, DiskSpec, ExtentSpec, build
+from reference.direct_io.synthetic_mainline import reader_of
 from reference.ondisk import BlockGroupFlag
 
 __all__ = ["main", "table"]
@@ -49,12 +50,16 @@ def _row(name: str, case: Case) -> str:
     done = run(case, Behaviour2010.corrected)
     bios = done.kernel.submitted
     old = f"{len(bios)} | {sum(bio.length for bio in bios):,} | {done.kernel.copied:,}"
-    told = {kernel: predict(build(case), case.request, kernel) for kernel in (_NEW, _OLD)}
+    told = {kernel: reader_of(build(case), kernel).read(case.request) for kernel in (_NEW, _OLD)}
     new = told[_NEW]
     buffered = sum(part.end - part.start for part in new.parts if part.how is How.BUFFERED)
     zeroed = sum(part.end - part.start for part in new.parts if part.how is How.HOLE)
-    read = sum(bio.length for bio in new.bios)
-    counts = f"{len(new.bios)} ({len(told[_OLD].bios)})"
+    direct = {
+        kernel: [part.bio.length for part in one.submitted[: one.submitted_directly]]
+        for kernel, one in told.items()
+    }
+    read = sum(direct[_NEW])
+    counts = f"{len(direct[_NEW])} ({len(direct[_OLD])})"
     return f"| {name} | {old} | {counts} | {read:,} | {zeroed:,} | {buffered:,} |"
 
 

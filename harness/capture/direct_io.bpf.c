@@ -5,78 +5,21 @@
  * which user space writes into `current_read`: everything is submitted before a synchronous read returns.
  * What other programs do to the devices (they look for file systems there) is left out; kernel threads are not.
  *
- * Kernel structures are declared with the few members used, as in extent_io.bpf.c.
+ * Nothing here depends on an offset. User space says which programs there are to be and where each is attached: that
+ * differs between kernels (harness/direct_io/kernel.py).
  */
 #include <linux/bpf.h>
+#include <linux/ptrace.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define KERNEL __attribute__((preserve_access_index))
+#include "direct_io_types.bpf.h"
 
-typedef unsigned int u32;
-typedef unsigned long long u64;
-
-struct block_device {
-	u32 bd_dev;
-} KERNEL;
-
-struct bvec_iter {
-	u64 bi_sector;
-	u32 bi_size;
-} KERNEL;
-
-struct bio {
-	struct block_device *bi_bdev;
-	u32 bi_opf;
-	struct bvec_iter bi_iter;
-} KERNEL;
-
-struct super_block {
-	u32 s_dev;
-} KERNEL;
-
-struct inode {
-	unsigned long i_ino;
-	struct super_block *i_sb;
-} KERNEL;
-
-struct address_space {
-	struct inode *host;
-} KERNEL;
-
-struct folio {
-	struct address_space *mapping;
-	unsigned long index;
-} KERNEL;
-
-struct file {
-	struct inode *f_inode;
-} KERNEL;
-
-struct kiocb {
-	struct file *ki_filp;
-	long long ki_pos;
-	int ki_flags;
-} KERNEL;
-
-struct iov_iter {
-	unsigned long count;
-} KERNEL;
-
-struct extent_map {
-	u64 start;
-	u64 len;
-} KERNEL;
-
-struct task_struct {
-	void *mm;
-} KERNEL;
-
-struct btrfs_inode {
-	struct inode vfs_inode;
-} KERNEL;
+#define PAGE_BYTES 4096
+#define MINORBITS 20		/* include/linux/kdev_t.h */
+#define PF_KTHREAD 0x00200000	/* include/linux/sched.h */
 
 enum kind { BIO = 1, DIRECT, PAGE, MAP_REMOVED };
 
@@ -86,7 +29,7 @@ struct event {
 	u64 number;	/* of the read */
 	u64 ino;	/* 0 for a bio */
 	u64 start;	/* sector; else file offset, of a page its index */
-	u64 length;	/* bytes; of a page 0 */
+	u64 length;	/* bytes */
 	u32 dev;	/* of the block device; else of the super block */
 	u32 flags;	/* bi_opf; ki_flags */
 	u32 pid;
@@ -105,6 +48,14 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } devices SEC(".maps");
+
+/* The bit of a folio's flags by which larger ones are told; 0 where btrfs has none of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} large SEC(".maps");
 
 struct current_read {
 	u64 number;
@@ -135,11 +86,12 @@ static __always_inline void count(u32 counter)
 		*value += 1;
 }
 
+/* A kernel thread may have borrowed memory of whoever it works for, so that tells nothing. */
 static __always_inline int foreign(struct current_read *current)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	return bpf_get_current_pid_tgid() >> 32 != current->tgid && BPF_CORE_READ(task, mm);
+	return bpf_get_current_pid_tgid() >> 32 != current->tgid && !(BPF_CORE_READ(task, flags) & PF_KTHREAD);
 }
 
 static __always_inline int record(u32 kind, u32 dev, u64 ino, u64 start, u64 length, u32 flags)
@@ -169,42 +121,134 @@ static __always_inline int record(u32 kind, u32 dev, u64 ino, u64 start, u64 len
 	return 0;
 }
 
-SEC("raw_tp")
-int on_bio(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline u32 device_of(struct bio *bio)
 {
-	struct bio *bio = (void *)ctx->args[0];
+	struct bio___of_disk *older = (void *)bio;
 
-	return record(BIO, BPF_CORE_READ(bio, bi_bdev, bd_dev), 0, BPF_CORE_READ(bio, bi_iter.bi_sector),
+	if (bpf_core_field_exists(older->bi_disk)) {
+		struct gendisk *disk = BPF_CORE_READ(older, bi_disk);
+
+		return (BPF_CORE_READ(disk, major) << MINORBITS) +
+		       BPF_CORE_READ(disk, first_minor) + BPF_CORE_READ(older, bi_partno);
+	}
+	return BPF_CORE_READ(bio, bi_bdev, bd_dev);
+}
+
+static __always_inline int queued(struct bio *bio)
+{
+	return record(BIO, device_of(bio), 0, BPF_CORE_READ(bio, bi_iter.bi_sector),
 		      BPF_CORE_READ(bio, bi_iter.bi_size), BPF_CORE_READ(bio, bi_opf));
 }
 
-SEC("raw_tp")
-int on_direct(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int direct(struct kiocb *iocb, struct iov_iter *iter)
 {
-	struct kiocb *iocb = (void *)ctx->args[0];
-	struct iov_iter *iter = (void *)ctx->args[1];
 	struct inode *inode = BPF_CORE_READ(iocb, ki_filp, f_inode);
 
 	return record(DIRECT, BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino),
 		      BPF_CORE_READ(iocb, ki_pos), BPF_CORE_READ(iter, count), BPF_CORE_READ(iocb, ki_flags));
 }
 
-SEC("raw_tp")
-int on_page(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline u64 folio_bytes(struct folio *folio)
 {
-	struct folio *folio = (void *)ctx->args[0];
-	struct inode *inode = BPF_CORE_READ(folio, mapping, host);
+	u32 zero = 0;
+	u64 *bit = bpf_map_lookup_elem(&large, &zero);
 
-	return record(PAGE, BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino),
-		      BPF_CORE_READ(folio, index), 0, 0);
+	if (bpf_core_field_exists(folio->flags) && bpf_core_field_exists(folio->_nr_pages) && bit &&
+	    BPF_CORE_READ(folio, flags.f) & *bit)
+		return (u64)BPF_CORE_READ(folio, _nr_pages) * PAGE_BYTES;
+	return PAGE_BYTES;
 }
 
-SEC("raw_tp")
-int on_map_removed(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int cached(struct folio *folio)
 {
-	struct btrfs_inode *inode = (void *)ctx->args[0];
-	struct extent_map *map = (void *)ctx->args[1];
+	struct page *page = (void *)folio;
+	u64 index, bytes = PAGE_BYTES;
+	struct inode *inode;
 
+	if (bpf_core_type_exists(struct folio)) {
+		inode = BPF_CORE_READ(folio, mapping, host);
+		index = BPF_CORE_READ(folio, index);
+		bytes = folio_bytes(folio);
+	} else {
+		inode = BPF_CORE_READ(page, mapping, host);
+		index = BPF_CORE_READ(page, index);
+	}
+	return record(PAGE, BPF_CORE_READ(inode, i_sb, s_dev), BPF_CORE_READ(inode, i_ino), index, bytes, 0);
+}
+
+static __always_inline int map_removed(struct btrfs_inode *inode, struct extent_map *map)
+{
 	return record(MAP_REMOVED, BPF_CORE_READ(inode, vfs_inode.i_sb, s_dev),
 		      BPF_CORE_READ(inode, vfs_inode.i_ino), BPF_CORE_READ(map, start), BPF_CORE_READ(map, len), 0);
 }
+
+SEC("?raw_tp")
+int on_bio(struct bpf_raw_tracepoint_args *ctx)
+{
+	return queued((void *)ctx->args[0]);
+}
+
+/* The tracepoint tells the queue first (up to 5.11). */
+SEC("?raw_tp")
+int on_bio_of_queue(struct bpf_raw_tracepoint_args *ctx)
+{
+	return queued((void *)ctx->args[1]);
+}
+
+SEC("?raw_tp")
+int on_direct(struct bpf_raw_tracepoint_args *ctx)
+{
+	return direct((void *)ctx->args[0], (void *)ctx->args[1]);
+}
+
+SEC("?raw_tp")
+int on_page(struct bpf_raw_tracepoint_args *ctx)
+{
+	return cached((void *)ctx->args[0]);
+}
+
+SEC("?raw_tp")
+int on_map_removed(struct bpf_raw_tracepoint_args *ctx)
+{
+	return map_removed((void *)ctx->args[0], (void *)ctx->args[1]);
+}
+
+/* As in extent_io.bpf.c: where tracepoints can be preempted, kprobes where they are called take their place. */
+SEC("?raw_tp")
+int nothing(void *ctx)
+{
+	return 0;
+}
+
+#ifdef __TARGET_ARCH_x86
+/* iomap_dio_rw(iocb, iter, ...): before there was a tracepoint in it (up to 6.5). */
+SEC("?kprobe")
+int on_direct_entry(struct pt_regs *ctx)
+{
+	return direct((void *)ctx->rdi, (void *)ctx->rsi);
+}
+
+SEC("?kprobe")
+int on_bio_call(struct pt_regs *ctx)
+{
+	return queued((void *)ctx->rsi);
+}
+
+SEC("?kprobe")
+int on_direct_call(struct pt_regs *ctx)
+{
+	return direct((void *)ctx->rsi, (void *)ctx->rdx);
+}
+
+SEC("?kprobe")
+int on_page_call(struct pt_regs *ctx)
+{
+	return cached((void *)ctx->rsi);
+}
+
+SEC("?kprobe")
+int on_map_removed_call(struct pt_regs *ctx)
+{
+	return map_removed((void *)ctx->rsi, (void *)ctx->rdx);
+}
+#endif

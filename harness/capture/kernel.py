@@ -26,6 +26,7 @@ __all__ = [
     "BtrfsKernel",
     "Layout",
     "layout_of",
+    "preempts_tracepoints",
     "running_kernel",
     "running_symbols",
 ]
@@ -118,15 +119,20 @@ class BtrfsKernel:
             bits = _printed_bits(printed["set_bits"], symbols)
         parameters = btf.parameters(CLEAR_FUNCTION) or ()
         hides = layout.hides_delete if layout else parameters[DELETE_POSITION:][:1] == ("delete",)
-        preempts = btf.knows(PREEMPTED_TRACEPOINTS) and KPROBE_PMU.exists() and platform.machine() == "x86_64"
         structures = excerpt(btf, () if layout else structures_read())
-        return cls(tracepoints, bits, owners, hides, preempts, layout.name if layout else None, structures)
+        named = layout.name if layout else None
+        return cls(tracepoints, bits, owners, hides, preempts_tracepoints(btf), named, structures)
 
 
 def layout_of(symbols: frozenset[str]) -> Layout | None:
     """Return which of `layouts` describes a kernel with these symbols, when one does."""
     known = (x for x in _LAYOUTS if x.present <= symbols and not x.absent & symbols)
     return next(known, None)
+
+
+def preempts_tracepoints(btf: Btf) -> bool:
+    """Whether tracepoints can be preempted, and a kprobe can be put where they are called."""
+    return btf.knows(PREEMPTED_TRACEPOINTS) and KPROBE_PMU.exists() and platform.machine() == "x86_64"
 
 
 @cache

@@ -15,26 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from harness.bundle import BundleWriter, Table
-from harness.capture.btf import BTF_FOLDER, load_btf
 from harness.capture.libbpf import BpfObject
 from harness.capture.program import DIRECT_IO, compiled_object
 from harness.capture.recording import Recording
 from harness.capture.ring import RingReader
 from harness.direct_io.events import EVENT_BYTES, RECORD, Kind
+from harness.direct_io.kernel import DirectIoKernel, running_direct_io_kernel
 from harness.direct_io.record import DirectRead, Layout, save_layout, save_reads
 from harness.errors import InfrastructureError
 
 __all__ = ["DirectIoCapture", "DirectIoRecording", "device_number"]
 
 RING_BYTES = 16 << 20
-PROGRAMS = {
-    "on_bio": "block_bio_queue",
-    "on_direct": "iomap_dio_rw_begin",
-    "on_page": "mm_filemap_add_to_page_cache",
-    "on_map_removed": "btrfs_extent_map_shrinker_remove_em",
-}
-"""Program -> tracepoint."""
-FLAGS = ("__REQ_SYNC", "__REQ_META", "__REQ_RAHEAD")
 _MINOR_BITS = 20
 
 
@@ -60,9 +52,8 @@ class DirectIoCapture:
         self._records = io.BytesIO()
         self._recording: DirectIoRecording | None = None
         with ExitStack() as made:
-            self._bpf = made.enter_context(
-                BpfObject(compiled_object(DIRECT_IO), BTF_FOLDER / "vmlinux", ring=("events", RING_BYTES))
-            )
+            self._kernel = running_direct_io_kernel()
+            self._bpf = made.enter_context(_loaded(self._kernel))
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
             self._number = mmap.mmap(self._bpf.map_fd("current_reads"), mmap.PAGESIZE, mmap.MAP_SHARED)
@@ -75,8 +66,9 @@ class DirectIoCapture:
         numbers = [device_number(device.stat().st_rdev) for device in devices]
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
-        for program, place in PROGRAMS.items():
-            self._bpf.attach(program, "raw_tracepoint", place)
+        self._bpf.update("large", bytes(4), struct.pack("<Q", self._kernel.large))
+        for probe in self._kernel.probes:
+            self._bpf.attach(probe.program, probe.way, probe.place)
 
     def number(self, number: int) -> None:
         """Say which read comes next."""
@@ -85,6 +77,15 @@ class DirectIoCapture:
     def drain(self) -> None:
         """Empty the kernel's buffer. To be called often enough: what finds it full is lost."""
         self._ring.drain(self._records)
+
+    def new_pages(self, inode: int) -> list[int]:
+        """Return which pages of a file were cached since the kernel's buffer was emptied; empty it."""
+        chunk = self._ring.drain(self._records)
+        records = np.frombuffer(chunk or b"", RECORD)
+        found: list[int] = records["start"][
+            (records["kind"] == Kind.PAGE) & (records["ino"] == inode)
+        ].tolist()
+        return found
 
     def keep(self, reads: Sequence[DirectRead], layout: Layout) -> int:
         """End recording; keep what was read. Returns the number of events."""
@@ -95,9 +96,9 @@ class DirectIoCapture:
         if recorded != len(records):
             raise InfrastructureError(f"{recorded} events recorded but {len(records)} read")
         events: Table = {name: records[name].copy() for name in RECORD.names or () if name != "header"}
-        missed = sum(map(self._bpf.missed, PROGRAMS))
-        bits = load_btf().enumerators(FLAGS)
-        layout.flags = {name: 1 << bits[name] for name in FLAGS}
+        recording = {probe.program for probe in self._kernel.probes if probe.records}
+        missed = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
+        layout.flags, layout.features = self._kernel.flags, self._kernel.features
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
         # Which of the maps that the model has cached are gone, it is not told.
         shrunk = int(np.count_nonzero(events["kind"] == Kind.MAP_REMOVED))
@@ -125,6 +126,18 @@ class DirectIoCapture:
         values = [self._bpf.lookup("counters", struct.pack("<I", i), 8 * cpus) for i in range(2)]
         recorded, lost = (sum(struct.unpack(f"<{cpus}Q", value)) for value in values)
         return recorded, lost
+
+
+def _loaded(kernel: DirectIoKernel) -> BpfObject:
+    with os.fdopen(os.memfd_create("structures"), "wb") as file:
+        file.write(kernel.structures)
+        file.flush()
+        return BpfObject(
+            compiled_object(DIRECT_IO),
+            Path(f"/proc/self/fd/{file.fileno()}"),
+            ring=("events", RING_BYTES),
+            optional=sorted({probe.program for probe in kernel.probes}),
+        )
 
 
 def device_number(rdev: int) -> int:

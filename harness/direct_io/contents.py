@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
+from reference.direct_io.mainline import BadBlock
 from reference.direct_io.source import Compression, ExtentType, FileExtent
 from reference.readahead.source import Stripe
 
@@ -51,18 +51,6 @@ class StoredContents:
             raise KeyError(logical)
         return found
 
-    @contextmanager
-    def zeroed(self, blocks: Iterable[int], length: int) -> Iterator[None]:
-        """Have zeros at logical addresses for a while, also in what was taken out before."""
-        kept = []
-        for logical in blocks:
-            data = self.raw(logical, length)
-            kept.append((data, bytes(data)))
-            data[:] = bytes(length)
-        yield
-        for data, before in kept:
-            data[:] = before
-
     def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
         """Return what a copy has, damaged or not (`Contents`)."""
         hit = [s for s in self.damaged if s.devid == devid and 0 <= s.physical - physical < length]
@@ -73,6 +61,14 @@ class StoredContents:
             begin = stripe.physical - physical
             data[begin : begin + len(self.damaged[stripe])] = self.damaged[stripe]
         return memoryview(data)
+
+    def bad_blocks(self, devid: int, physical: int, _logical: int, length: int, /) -> dict[int, BadBlock]:
+        """Return which blocks of a copy are damaged, by their offset (`Contents`)."""
+        return {
+            one.physical - physical: BadBlock.CORRUPT
+            for one in self.damaged
+            if one.devid == devid and 0 <= one.physical - physical < length
+        }
 
     def inflated(self, extent: FileExtent) -> memoryview:
         """Return all of an extent, inflated (`Contents`); KeyError if that is not kept."""

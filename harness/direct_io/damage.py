@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -56,7 +57,7 @@ def corruption_errs(btrfs: Callable[..., str], mount: Path) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class DamagedDevices:
-    """The files below loop devices, opened past the page cache, by devid."""
+    """The files below loop devices, opened past the page cache where they have another place, by devid."""
 
     files: Mapping[int, int]
 
@@ -67,7 +68,7 @@ class DamagedDevices:
         files: dict[int, int] = {}
         try:
             for devid, path in paths.items():
-                files[devid] = os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+                files[devid] = _opened(path)
             yield cls(files)
         finally:
             for file in files.values():
@@ -97,3 +98,14 @@ class DamagedDevices:
         with mmap.mmap(-1, BLOCK) as memory:
             memory[:] = data
             os.pwritev(self.files[place.devid], [memory], place.physical)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_DIRECT)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # A tmpfs of 6.5 and older, where guests have their files: the page cache is all it has.
+        return os.open(path, flags)

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     DIRECT = 2
     """`iomap_dio_rw` begins: `start` and `length` as asked for, `flags` are `ki_flags`."""
     PAGE = 3
-    """A page gets into the page cache: `start` is its index."""
+    """A folio gets into the page cache: `start` is its first page's index, `length` in older records 0."""
     MAP_REMOVED = 4
     """The shrinker has taken an extent map out of the cache."""
 

@@ -4,25 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from errno import EIO
+from dataclasses import dataclass, replace
 
 import crc32c
 
 from harness.direct_io.damage import CopyState, damage_data
 from harness.direct_io.record import DirectRead, Layout
 from harness.direct_io.seen import Seen
-from reference.direct_io.mainline import (
-    Bio,
-    Completion,
-    DirectCall,
-    Outcome,
-    Reader,
-    complete,
-    error_may_be_lost,
-)
+from reference.direct_io.mainline import DirectCall, Outcome, Reader, Timing
 from reference.direct_io.source import Request
-from reference.readahead.source import Stripe
 
 __all__ = ["Predicted", "predict_reads"]
 
@@ -32,17 +22,11 @@ class Predicted:
     """What the model says of a read."""
 
     outcome: Outcome
-    returned: int
-    """Bytes, or -errno."""
-    bios: list[Bio]
     direct: list[DirectCall]
-    completion: Completion = field(default_factory=Completion)
-    error_lost: bool = False
-    """Whether blocks could not be had, and the caller is not told: there are zeros in their place."""
 
     def digest_after(self, copy: CopyState) -> int:
         """Return the CRC-32C of what a copy holds after the read."""
-        left = copy.damaged and copy.stripe not in self.completion.repaired
+        left = copy.damaged and copy.stripe not in self.outcome.completion.repaired
         return crc32c.crc32c(damage_data(copy.stripe)) if left else copy.before
 
 
@@ -54,8 +38,9 @@ def predict_reads(
 ) -> Iterator[tuple[DirectRead, Predicted]]:
     """Yield each read with what the model says of it.
 
-    Of what the kernel did, the model is told how many bios were submitted before an error ended a read, and
-    whether an asynchronous one was still under way when the kernel looked.
+    Of what the kernel did, the model is told how many bios were submitted before an error ended a read,
+    whether an error that can be lost was, and whether an asynchronous read was still under way when the
+    kernel looked.
     """
     readers: dict[int, Reader] = {}
     for number, read in enumerate(reads):
@@ -70,14 +55,11 @@ def _predict(layout: Layout, reader: Reader, read: DirectRead, bios: int) -> Pre
         reader.cache.drop(read.drop_from, read.drop_from + read.drop_bytes)
     else:
         reader.cache.drop()
-    damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
-    layout.contents.damaged = damaged
+    layout.contents.damaged = {copy.stripe: damage_data(copy.stripe) for copy in read.copies if copy.damaged}
     length = sum(length for _, length in read.iov)
-    outcome = reader.read(Request(read.offset, read.iov, length, pid=read.tid), nowait=read.nowait)
-    whole = Predicted(outcome, outcome.returned, outcome.bios, outcome.direct)
-    if not damaged or layout.files[read.file].nodatasum:
-        return whole
-    return _completed(layout, reader, whole, set(damaged), read.returned, bios)
+    request = Request(read.offset, read.iov, length, pid=read.tid)
+    outcome = reader.read(request, nowait=read.nowait, timing=Timing(bios, error_lost=read.returned >= 0))
+    return Predicted(outcome, outcome.direct)
 
 
 def _queued(predicted: Predicted) -> Predicted:
@@ -86,24 +68,3 @@ def _queued(predicted: Predicted) -> Predicted:
     if outcome.submitted and not outcome.pages and len(outcome.direct) > 1:
         return replace(predicted, direct=predicted.direct[:1])
     return predicted
-
-
-def _completed(
-    layout: Layout, reader: Reader, whole: Predicted, damaged: set[Stripe], returned: int, bios: int
-) -> Predicted:
-    """End the bios. One that fails may do so before others are submitted, and then they are not.
-
-    Whether an error can be lost says the model; whether it was, the kernel.
-    """
-    submitted, behaviour = whole.outcome.submitted, reader.behaviour
-    completion = complete(submitted, layout.volume, damaged, behaviour)
-    if not completion.failed:
-        return replace(whole, completion=completion)
-    may_be_lost = behaviour.loses_errors and error_may_be_lost(submitted, completion.failed)
-    if may_be_lost and returned >= 0:
-        return replace(whole, completion=completion, error_lost=True)
-    submitted = submitted[: max(bios, min(completion.failed) + 1)]
-    completion = complete(submitted, layout.volume, damaged, behaviour)
-    # An error ends the read with the first call.
-    done = [one.bio for one in submitted]
-    return replace(whole, returned=-EIO, bios=done, direct=whole.direct[:1], completion=completion)

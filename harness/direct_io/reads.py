@@ -18,6 +18,7 @@ import crc32c
 from harness.direct_io.aio import Aio
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
+from harness.direct_io.pages import wait_for_data
 from harness.direct_io.record import DirectRead
 from harness.direct_io.threads import Threads
 
@@ -82,8 +83,14 @@ def _make(
                 place = read.drop_from, read.drop_bytes
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
             with devices.damaged(read.copies) as copies:
+                if read.copies:
+                    capture.drain()
                 capture.number(number)
                 done = _one(files[read.file], view, read, aio)
+                if read.copies:
+                    # What is still under way may repair a copy.
+                    inode = os.fstat(files[read.file]).st_ino
+                    wait_for_data(files[read.file], capture.new_pages(inode))
             made.append(replace(done, tid=tid, copies=copies))
     return made
 

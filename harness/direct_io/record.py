@@ -92,6 +92,10 @@ class Layout:
         """Few words, where steps are told."""
         return f"{sum(len(file.items) for file in self.files)} extents"
 
+    features: Sequence[str] | None = None
+    """Those of `reference.direct_io.mainline.FEATURES` that the kernel has. None in bundles from before they
+    were kept, which are all of 6.18."""
+
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
     """Put reads and events into a bundle."""
@@ -172,6 +176,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "present": sorted(layout.volume.present),
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
+            "features": None if layout.features is None else list(layout.features),
             "corruption_errs": {str(devid): count for devid, count in layout.corruption_errs.items()},
         },
     )
@@ -195,6 +200,7 @@ def load_layout(bundle: Bundle) -> Layout:
             told["inodes"],
             {int(devid): count for devid, count in told["corruption_errs"].items()},
             plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
+            told.get("features"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None

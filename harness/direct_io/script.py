@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.direct_io.plan import COMPRESSIBLE_WORDS, SNAPSHOT, WORDS, Action, Step
 from harness.direct_io.predicted import Predicted, predict_reads
-from harness.direct_io.record import DirectRead, Layout
+from harness.direct_io.record import DirectRead
 from harness.direct_io.scene import Scene
 from harness.direct_io.seen import seen_by_read
 from harness.direct_io.threads import KINDS
@@ -85,14 +85,14 @@ def _reads(trial: Trial, make: ReaderFactory) -> str:
     errors: Counter[int] = Counter()
     pairs = zip(trial.scene.reads, predict_reads(layout, trial.reads, seen, make), strict=True)
     for one, (read, predicted) in pairs:
-        told.append(_read(one.file, read, layout, predicted))
-        errors += predicted.completion.corruption_errs
+        told.append(_read(one.file, read, predicted))
+        errors += predicted.outcome.completion.corruption_errs
     counts = [errors[devid] for devid in sorted(layout.devices.values())]
     damaged = any(read.copies for read in trial.reads)
     return json.dumps({"reads": told, "corruption_errs": counts if damaged else None}, indent=1)
 
 
-def _read(file: str, read: DirectRead, layout: Layout, predicted: Predicted) -> dict[str, Any]:
+def _read(file: str, read: DirectRead, predicted: Predicted) -> dict[str, Any]:
     return {
         "file": file,
         "offset": read.offset,
@@ -103,7 +103,7 @@ def _read(file: str, read: DirectRead, layout: Layout, predicted: Predicted) -> 
         "thread": read.tid % KINDS,
         "drop": [read.drop_from, read.drop_bytes] if read.cached else None,
         "copies": _copies(read),
-        "model": _model(read, layout, predicted),
+        "model": _model(read, predicted),
     }
 
 
@@ -119,18 +119,19 @@ def _copies(read: DirectRead) -> list[dict[str, Any]]:
     ]
 
 
-def _model(read: DirectRead, layout: Layout, predicted: Predicted) -> dict[str, Any]:
+def _model(read: DirectRead, predicted: Predicted) -> dict[str, Any]:
     """Return what the kernel does by the model; what that leaves open is left out."""
-    model: dict[str, Any] = {"return values": predicted.returned}
-    if predicted.returned >= 0:
-        model["memory"] = zlib.crc32(memory_after(read, layout, predicted))
-    if predicted.outcome.longest_buffered <= BIO_MAX_BYTES:
-        model["bios"] = [_bio(bio) for bio in predicted.bios]
-    done = predicted.completion
+    outcome = predicted.outcome
+    model: dict[str, Any] = {"return values": outcome.returned}
+    if outcome.returned >= 0:
+        model["memory"] = zlib.crc32(memory_after(read, outcome))
+    if outcome.longest_buffered <= BIO_MAX_BYTES:
+        model["bios"] = [_bio(bio) for bio in outcome.bios]
+    done = outcome.completion
     repairs = [*(["read", *_bio(bio)] for bio in done.reads), *(["write", *_bio(bio)] for bio in done.writes)]
     model["repairs"] = sorted(repairs)
     model["copies on disk"] = [predicted.digest_after(copy) for copy in read.copies]
-    model["cached pages"] = predicted.outcome.pages
+    model["cached pages"] = outcome.pages
     if not read.aio:
         model["direct calls"] = [list(call) for call in predicted.direct]
     return model

@@ -15,6 +15,7 @@ from reference.direct_io.mainline import Bio, BioKind, DirectCall
 __all__ = ["Seen", "seen_by_read"]
 
 SECTOR = 512
+PAGE = 4096
 OP_MASK = 0xFF
 """REQ_OP_MASK: the operation in `bi_opf`; 0 is REQ_OP_READ."""
 
@@ -54,7 +55,7 @@ def seen_by_read(layout: Layout, reads: Sequence[DirectRead], events: Table) -> 
         elif kind == Kind.DIRECT:
             one.direct.append(DirectCall(start, length))
         elif kind == Kind.PAGE and ino in layout.inodes:
-            one.pages.append(start)
+            one.pages += range(start, start + max(1, length // PAGE))
     return found
 
 
@@ -63,4 +64,4 @@ def _kind(flags: int, bits: Mapping[str, int], by_reader: bool) -> BioKind:
         return BioKind.DIRECT
     if flags & bits["__REQ_RAHEAD"]:
         return BioKind.BUFFERED
-    return BioKind.COMPRESSED if by_reader else BioKind.REPAIR
+    return BioKind.UNFLAGGED if by_reader else BioKind.REPAIR

@@ -23,7 +23,7 @@ from harness.direct_io.record import (
     save_reads,
 )
 from harness.errors import UserError
-from reference.direct_io.mainline import File, Volume
+from reference.direct_io.mainline import BadBlock, File, Volume
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec
 from reference.ondisk import BlockGroupFlag, Chunk, ChunkMap, ChunkStripe
 from reference.readahead.source import Stripe
@@ -41,7 +41,14 @@ def layout() -> Layout:
     chunk = Chunk(1 << 20, 8 << 20, BlockGroupFlag.DATA, (ChunkStripe(1, 5 << 20),))
     files = [File(BLOCK, (REGULAR,)), File(5, (INLINE,), nodatasum=True)]
     return Layout(
-        files, Volume(ChunkMap([chunk]), frozenset({1})), contents, {7: 1}, {"x": 2}, [257, 258], {1: 3}
+        files,
+        Volume(ChunkMap([chunk]), frozenset({1})),
+        contents,
+        {7: 1},
+        {"x": 2},
+        [257, 258],
+        {1: 3},
+        features=["symbol:iomap_dio_rw"],
     )
 
 
@@ -66,7 +73,7 @@ def test_a_record_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (after.files, after.devices, after.flags, after.inodes) == (
         *(before.files, before.devices, before.flags, before.inodes),
     )
-    assert after.corruption_errs == {1: 3}
+    assert (after.corruption_errs, after.features) == ({1: 3}, ["symbol:iomap_dio_rw"])
     assert after.volume.chunks.chunks == before.volume.chunks.chunks
     assert (after.contents.runs, after.contents.compressed) == (
         before.contents.runs,
@@ -91,16 +98,15 @@ def test_contents_are_found_across_what_touches_and_nowhere_else() -> None:
     assert bytes(contents.inflated(INLINE)) == b"12345"
 
 
-def test_a_damaged_copy_reads_as_such_and_zeros_come_and_go() -> None:
+def test_a_damaged_copy_reads_as_such() -> None:
     contents = layout().contents
     place = Stripe(1, 5 << 20)
     contents.damaged = {place: damage_data(place)}
     assert bytes(contents.copy(1, 5 << 20, 1 << 20, BLOCK)) == damage_data(place)
     assert bytes(contents.copy(2, 5 << 20, 1 << 20, BLOCK)) == b"a" * BLOCK
-    taken = contents.raw(1 << 20, BLOCK)
-    with contents.zeroed([1 << 20], BLOCK):
-        assert bytes(taken) == bytes(BLOCK)
-    assert bytes(taken) == b"a" * BLOCK
+    assert contents.bad_blocks(1, (5 << 20) - BLOCK, 0, 2 * BLOCK) == {BLOCK: BadBlock.CORRUPT}
+    assert not contents.bad_blocks(1, (5 << 20) + BLOCK, 0, 2 * BLOCK)
+    assert not contents.bad_blocks(2, 5 << 20, 0, BLOCK)
 
 
 def test_devices_are_damaged_and_healed(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 import crc32c
 
 from harness.bundle import Bundle, Table
-from harness.direct_io.damage import BLOCK
 from harness.direct_io.events import EVENTS_FILE
 from harness.direct_io.predicted import Predicted, predict_reads
 from harness.direct_io.reads import POISON
@@ -20,7 +19,7 @@ from harness.direct_io.record import DirectRead, Layout, load_layout, load_reads
 from harness.direct_io.seen import Seen, seen_by_read
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check, Difference
-from reference.direct_io.mainline import Behaviour, Bio, BioKind, Reader
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, Outcome, Reader, behaviour_of
 
 __all__ = [
     "BIO_MAX_BYTES",
@@ -55,7 +54,10 @@ class DirectReadsJudgement:
 
 
 def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
-    """Judge a bundle's direct reads; no checks if it has none. UserError for damaged files."""
+    """Judge a bundle's direct reads; no checks if it has none.
+
+    Raises UserError for damaged files, UnknownBehaviourError for a kernel that the model does not know.
+    """
     if not bundle.has(EVENTS_FILE) or bundle.manifest["capture"]["lost"]:
         return DirectReadsJudgement()
     layout = load_layout(bundle)
@@ -75,8 +77,10 @@ def _with_way_to_shrink(judgement: DirectReadsJudgement, bundle: Bundle) -> Dire
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:
-    """Return the model of one of the files."""
-    return Reader(layout.files[number], layout.volume, layout.contents, Behaviour.linux_6_18)
+    """Return the model of one of the files, as of the kernel that was recorded; UnknownBehaviourError."""
+    features = layout.features
+    behaviour = Behaviour.linux_6_18 if features is None else behaviour_of(features)
+    return Reader(layout.files[number], layout.volume, layout.contents, behaviour)
 
 
 def judge_reads(
@@ -87,9 +91,9 @@ def judge_reads(
     errors: Counter[int] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
-        errors += predicted.completion.corruption_errs
-        tally.errors_lost += predicted.error_lost
-        for check, count, difference in _compare(layout, read, seen[number], predicted):
+        errors += predicted.outcome.completion.corruption_errs
+        tally.errors_lost += predicted.outcome.error_lost
+        for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
                 tally.first.setdefault(check, number)
@@ -140,18 +144,18 @@ _Compared = tuple[str, int, tuple[str, str] | None]
 """The check, how many things were compared, and where they differ: model and kernel."""
 
 
-def _compare(layout: Layout, read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
+def _compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[_Compared]:
     outcome = predicted.outcome
-    same = predicted.returned == read.returned
-    yield "return values", 1, None if same else (_returned(predicted.returned), _returned(read.returned))
-    if predicted.returned >= 0:
+    same = outcome.returned == read.returned
+    yield "return values", 1, None if same else (_returned(outcome.returned), _returned(read.returned))
+    if outcome.returned >= 0:
         # What memory holds after an error is nobody's business.
-        digest = crc32c.crc32c(memory_after(read, layout, predicted))
+        digest = crc32c.crc32c(memory_after(read, outcome))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
     yield "direct calls", len(predicted.direct) or 1, _lists(predicted.direct, seen.direct)
-    bios = None if _same_bios(predicted, seen.bios) else _lists(predicted.bios, seen.bios)
-    yield "bios", len(predicted.bios) or 1, bios
-    done = predicted.completion
+    bios = None if _same_bios(outcome, seen.bios) else _lists(outcome.bios, seen.bios)
+    yield "bios", len(outcome.bios) or 1, bios
+    done = outcome.completion
     # Blocks are repaired by workers, at the same time.
     model = [*_told("read", done.reads), *_told("write", done.writes)]
     kernel = [*_told("read", seen.repair_reads), *_told("write", seen.repair_writes)]
@@ -177,16 +181,14 @@ def _returned(value: int) -> str:
     return os.strerror(-value) if value < 0 else f"{value} bytes"
 
 
-def memory_after(read: DirectRead, layout: Layout, predicted: Predicted) -> bytearray:
+def memory_after(read: DirectRead, outcome: Outcome) -> bytearray:
     """Return what the model says the memory holds after a read that has succeeded."""
     memory = bytearray([POISON]) * read.memory_bytes
-    lost = predicted.completion.lost if predicted.error_lost else ()
-    with layout.contents.zeroed(lost, BLOCK):
-        for address, data in predicted.outcome.writes:
-            if isinstance(data, int):
-                memory[address : address + data] = bytes(data)
-            else:
-                memory[address : address + len(data)] = data
+    for address, data in outcome.writes:
+        if isinstance(data, int):
+            memory[address : address + data] = bytes(data)
+        else:
+            memory[address : address + len(data)] = data
     return memory
 
 
@@ -203,14 +205,14 @@ def _from_first_difference(one: Sequence[object], other: Sequence[object]) -> st
     return f"{len(one)}, from number {place} on {shown}"
 
 
-def _same_bios(predicted: Predicted, kernel: Sequence[Bio]) -> bool:
+def _same_bios(outcome: Outcome, kernel: Sequence[Bio]) -> bool:
     """Whether the bios are the same, one by one.
 
     Where the page cache fills more than `BIO_MAX_BYTES` at once, how the pages lie in memory decides where
     the bio ends: there, cuts between neighbours are not compared, only how many there can be.
     """
-    model = predicted.bios
-    if predicted.outcome.longest_buffered <= BIO_MAX_BYTES:
+    model = outcome.bios
+    if outcome.longest_buffered <= BIO_MAX_BYTES:
         return model == list(kernel)
     most = len(model) + sum(bio.length for bio in model) // BIO_MAX_BYTES
     return len(kernel) <= most and _joined(model) == _joined(kernel)

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
-from harness.judge.direct_io import judge_direct_reads
+from harness.judge.direct_io import DirectReadsJudgement, judge_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import KNOWN_ISSUE, known_issue
@@ -45,8 +45,12 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
-    direct_reads = judge_direct_reads(bundle)
-    checks += direct_reads.checks
+    direct_reads = DirectReadsJudgement()
+    try:
+        direct_reads = judge_direct_reads(bundle)
+        checks += direct_reads.checks
+    except UnknownBehaviourError as error:
+        reasons.append(str(error))
     readahead: ReadaheadJudgement | None = None
     if bundle.has(EVENTS_FILE) and not capture["lost"]:
         try:

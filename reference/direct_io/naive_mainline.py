@@ -9,20 +9,50 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import NamedTuple
 
-from reference.direct_io.mainline import Behaviour, BioRange, How, Prediction, predict
+from reference.direct_io.mainline import Behaviour, Bio, BioKind, How, Outcome
+from reference.direct_io.naive import segments
 from reference.direct_io.naive_bios import choice
 from reference.direct_io.naive_data import inflated, plain_block, stored
 from reference.direct_io.naive_map import copies, row_end
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec
 from reference.direct_io.synthetic import BLOCK, Case, SyntheticFile, build
+from reference.direct_io.synthetic_mainline import reader_of
 from reference.ondisk import BlockGroupFlag
 
 __all__ = ["as_mainline", "judge"]
 
 _STRIPED = (BlockGroupFlag.RAID0, BlockGroupFlag.RAID10)
+_POISON = 0xA5
+
+
+class _Place(NamedTuple):
+    """A block of a device."""
+
+    devid: int
+    physical: int
+
+
+class _Run(NamedTuple):
+    """Blocks that one bio reads, by logical address."""
+
+    kind: BioKind
+    blocks: list[int]
+
+
+class _Tried(NamedTuple):
+    """What comes of looking for a block."""
+
+    places: list[_Place]
+    """In the order in which they are tried."""
+    good: list[bool]
+    """Which of them are."""
+    corrupt: list[bool]
+    """Which can be read and are not."""
 
 
 def as_mainline(case: Case) -> Case | None:
@@ -58,30 +88,36 @@ def judge(case: Case, behaviour: Behaviour) -> str:
     if not _can_be_judged(case):
         return ""
     file = build(case)
-    return _Judge(case, file, predict(file, case.request, behaviour), behaviour).complaint()
+    return _Judge(case, file, reader_of(file, behaviour).read(case.request), behaviour).complaint()
 
 
 @dataclass
 class _Judge:
     case: Case
     file: SyntheticFile
-    told: Prediction
+    told: Outcome
     behaviour: Behaviour
 
     def complaint(self) -> str:
         """Compare one thing after another."""
         end = self.case.offset + sum(iov.iov_len for iov in self.case.iov)
         if self.case.offset >= self.file.i_size or end == self.case.offset:
-            return "" if self.told == Prediction() else "something is read behind the end"
+            nothing = not (self.told.returned or self.told.bios or self.told.pages or self.told.writes)
+            return "" if nothing else "something is read behind the end"
         ways = self._ways(end)
         due = self._result(ways, min(end, self.file.i_size))
-        if self.told.result != due:
-            return f"returns {self.told.result}, {due} is due"
+        if self.told.returned != due:
+            return f"returns {self.told.returned}, {due} is due"
         parts = [(part.how.value, part.start, part.end) for part in self.told.parts]
-        if self.told.result >= 0 and parts != self._parts(ways, end):
-            return f"goes {parts}, {self._parts(ways, end)} is due"
         direct = [at for at, way in ways.items() if way is How.DIRECT]
-        return self._bios(direct) or self._repairs(direct) or self._data(ways)
+        fails = not self._all_are_had(self._direct(direct))
+        if not fails and parts != self._parts(ways, end):
+            return f"goes {parts}, {self._parts(ways, end)} is due"
+        buffered = [at for at, way in ways.items() if way is How.BUFFERED and not fails]
+        runs = [*self._direct(direct), *self._buffered(buffered)]
+        # What cannot be had is read again page by page, and what that does is no matter of one rule.
+        again = not fails and not self._all_are_had(runs)
+        return self._bios(runs, again) or ("" if again else self._repairs(runs)) or self._data(ways)
 
     def _ways(self, end: int) -> dict[int, How]:
         """Return by file offset of each block how it is read: a buffered one makes all after it so."""
@@ -113,12 +149,20 @@ class _Judge:
         return parts
 
     def _result(self, ways: dict[int, How], end: int) -> int:
-        for way in (How.DIRECT, How.BUFFERED):
-            for at in (at for at, its in ways.items() if its is way):
-                if not self._candidates(at):
-                    done = max(0, at - self.case.offset)
-                    return -errno.EIO if way is How.DIRECT else done or -errno.EIO
+        direct = self._direct([at for at, way in ways.items() if way is How.DIRECT])
+        if not self._all_are_had(direct):
+            return -errno.EIO
+        for at in (at for at, way in ways.items() if way is How.BUFFERED):
+            if not self._is_had(at):
+                return max(0, at - self.case.offset) or -errno.EIO
         return end - self.case.offset
+
+    def _is_had(self, at: int) -> bool:
+        """Whether a page can be read, alone or as part of a compressed extent."""
+        return bool(self._candidates(at)) and self._all_are_had(self._buffered([at]))
+
+    def _all_are_had(self, runs: list[_Run]) -> bool:
+        return all(any(one.good) for run in runs for one in self._tried(run))
 
     def _candidates(self, at: int) -> list[bytes]:
         """Return what the block at `at` may hold; nothing if it cannot be had."""
@@ -139,13 +183,19 @@ class _Judge:
         part = inflated(blocks, at - item.file_offset + item.offset, BLOCK) if blocks else None
         return [] if part is None else [part]
 
-    def _places(self, at: int) -> tuple[int, list[BioRange]]:
-        """Return which copy of a block is read first, and where all are."""
+    def _item(self, at: int) -> FileExtent:
         item = self.file.extent_at(at)
         assert isinstance(item, FileExtent)
-        logical = item.disk_bytenr + item.offset + at - item.file_offset
+        return item
+
+    def _logical(self, at: int) -> int:
+        item = self._item(at)
+        return item.disk_bytenr + item.offset + at - item.file_offset
+
+    def _places(self, logical: int) -> tuple[int, list[_Place]]:
+        """Return which copy of a block is read first, and where all are."""
         chunk = self.file.chunk_at(logical)
-        places = [BioRange(devid, physical, BLOCK) for devid, physical in copies(chunk, logical)]
+        places = [_Place(devid, physical) for devid, physical in copies(chunk, logical)]
         present = [place.devid in self.file.devices for place in places]
         first = choice(chunk, present, self.case.pid)
         if first is None:
@@ -154,53 +204,92 @@ class _Judge:
         assert first is not None
         return first, places
 
-    def _bios(self, direct: list[int]) -> str:
-        """Put bios together from blocks: a mapping, or a stripe, or the limit ends one."""
-        due: list[BioRange] = []
-        mapped = 0
+    def _direct(self, direct: list[int]) -> list[_Run]:
+        """Put bios together from blocks: a mapping or the limit ends one."""
+        runs: list[_Run] = []
+        kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
         for at in direct:
-            item = self.file.extent_at(at)
-            assert isinstance(item, FileExtent)
-            logical = item.disk_bytenr + item.offset + at - item.file_offset
-            chunk = self.file.chunk_at(logical)
-            first, places = self._places(at)
-            place = places[first]
-            begins = at in (self.case.offset, item.file_offset) or mapped == self.behaviour.read_limit
-            mapped = 1 if begins else mapped + 1
-            stripe = chunk.type in _STRIPED and row_end(chunk, logical - BLOCK) == logical
-            if begins or stripe:
-                due.append(place)
-            else:
-                due[-1] = due[-1]._replace(length=due[-1].length + BLOCK)
-        return "" if self.told.bios == due else f"sends {self.told.bios}, {due} is due"
+            mapping = at in (self.case.offset, self._item(at).file_offset)
+            if mapping or len(runs[-1].blocks) == self.behaviour.read_limit:
+                runs.append(_Run(kind, []))
+            runs[-1].blocks.append(self._logical(at))
+        return self._cut(runs)
 
-    def _repairs(self, direct: list[int]) -> str:
-        retried: list[BioRange] = []
-        repaired: list[BioRange] = []
-        corrupt: Counter[int] = Counter()
-        for at in direct:
-            first, places = self._places(at)
+    def _buffered(self, buffered: list[int]) -> list[_Run]:
+        """Put bios together from pages; a compressed extent has its own."""
+        runs: list[_Run] = []
+        joins = -1
+        for at in buffered:
             item = self.file.extent_at(at)
-            assert isinstance(item, FileExtent)
-            csum = self.file.csum_at(item.disk_bytenr + item.offset + at - item.file_offset)
-            order = [first, *self._following(first, len(places))]
-            good = [self._is_good(places[index], csum) for index in order]
-            tried = good.index(True) if True in good else len(order) - 1
-            retried += [places[index] for index in order[1 : tried + 1]]
-            failed = [places[index] for index, its in zip(order[: tried + 1], good, strict=False) if not its]
-            corrupt.update(place.devid for place in failed if self._is_readable(place))
-            if good[tried]:
-                bad = order[:tried] if self.behaviour.repairs_all else order[max(0, tried - 1) : tried]
-                repaired += [places[index] for index in bad]
-        retried, repaired = (
-            [place for place in places if place.devid in self.file.devices] for places in (retried, repaired)
-        )
-        if self.told.retried != retried:
-            return f"reads again {self.told.retried}, {retried} is due"
-        if sorted(self.told.repaired) != sorted(repaired):
-            return f"repairs {self.told.repaired}, {repaired} is due"
-        errs = self.told.corruption_errs
-        return "" if errs == corrupt else f"counts {errs} bad checksums, {dict(corrupt)} is due"
+            if not isinstance(item, FileExtent) or not _has_data(item):
+                continue
+            if item.compression is not Compression.NONE:
+                whole = range(item.disk_bytenr, item.disk_bytenr + item.disk_num_bytes, BLOCK)
+                if not runs or runs[-1] != (BioKind.UNFLAGGED, [*whole]):
+                    runs.append(_Run(BioKind.UNFLAGGED, [*whole]))
+                continue
+            plain = bool(runs) and runs[-1].kind is BioKind.BUFFERED
+            beside = plain and runs[-1].blocks[-1] + BLOCK == self._logical(at)
+            if not beside or (at != joins and not self.behaviour.joins_over_holes):
+                runs.append(_Run(BioKind.BUFFERED, []))
+            runs[-1].blocks.append(self._logical(at))
+            joins = at + BLOCK
+        return self._cut(runs)
+
+    def _cut(self, runs: list[_Run]) -> list[_Run]:
+        """Cut where a stripe or a chunk ends."""
+        cut: list[_Run] = []
+        for kind, blocks in runs:
+            for number, logical in enumerate(blocks):
+                chunk = self.file.chunk_at(logical)
+                striped = chunk.type in _STRIPED or (chunk.type and self.behaviour.mirrored_cut)
+                if not number or (striped and row_end(chunk, logical - BLOCK) == logical):
+                    cut.append(_Run(kind, []))
+                cut[-1].blocks.append(logical)
+        return cut
+
+    def _bios(self, runs: list[_Run], again: bool) -> str:
+        due: list[Bio] = []
+        for kind, blocks in runs:
+            first, places = self._places(blocks[0])
+            if places[first].devid in self.file.devices:
+                due.append(Bio(kind, *places[first], len(blocks) * BLOCK))
+        told = self.told.bios[: len(due)] if again else self.told.bios
+        return "" if told == due else f"sends {self.told.bios}, {due} is due"
+
+    def _tried(self, run: _Run) -> Iterator[_Tried]:
+        """Yield what each block of a bio finds; if one cannot be read, none of them is."""
+        chosen = map(self._places, run.blocks)
+        whole = all(self._is_readable(places[first]) for first, places in chosen)
+        for logical in run.blocks:
+            first, places = self._places(logical)
+            csum = self.file.csum_at(logical)
+            order = [places[index] for index in (first, *self._following(first, len(places)))]
+            good = [self._is_good(place, csum) for place in order]
+            good[0] &= whole
+            corrupt = [self._is_readable(place) and not self._is_good(place, csum) for place in order]
+            corrupt[0] &= whole
+            yield _Tried(order, good, corrupt)
+
+    def _repairs(self, runs: list[_Run]) -> str:
+        retried: list[_Place] = []
+        repaired: list[_Place] = []
+        corrupt: Counter[int] = Counter()
+        for one in (one for run in runs for one in self._tried(run)):
+            tried = one.good.index(True) if True in one.good else len(one.good) - 1
+            retried += one.places[1 : tried + 1]
+            found = zip(one.places[: tried + 1], one.corrupt, strict=False)
+            corrupt.update(place.devid for place, counts in found if counts)
+            if one.good[tried]:
+                first = 0 if self.behaviour.repairs_all else max(0, tried - 1)
+                repaired += one.places[first:tried]
+        done = self.told.completion
+        for what, told, places in (("reads again", done.reads, retried), ("repairs", done.writes, repaired)):
+            due = [Bio(BioKind.REPAIR, *one, BLOCK) for one in places if one.devid in self.file.devices]
+            if sorted(told) != sorted(due):
+                return f"{what} {told}, {due} is due"
+        errs = +done.corruption_errs
+        return "" if errs == corrupt else f"counts {dict(errs)} bad checksums, {dict(corrupt)} is due"
 
     def _following(self, first: int, number: int) -> list[int]:
         if number == 1:
@@ -209,29 +298,43 @@ class _Judge:
             return [(first + step) % number for step in range(1, number)]
         return list(range(1 if first == 0 else 0, number))
 
-    def _is_readable(self, place: BioRange) -> bool:
+    def _is_readable(self, place: _Place) -> bool:
         device = self.file.devices.get(place.devid)
         return device is not None and device.read(place.physical, BLOCK) is not None
 
-    def _is_good(self, place: BioRange, csum: int | None) -> bool:
+    def _is_good(self, place: _Place, csum: int | None) -> bool:
         device = self.file.devices.get(place.devid)
         data = device.read(place.physical, BLOCK) if device else None
         return data is not None and (self.case.nodatasum or self.file.csum_of(data) == csum)
 
     def _data(self, ways: dict[int, How]) -> str:
         """Compare memory, as far as the result goes; what is direct also behind the end of the file."""
-        if self.told.result < 0:
+        if self.told.returned < 0:
             return ""
-        for at, way in ways.items():
-            candidates = self._candidates(at)
-            start = max(at, self.case.offset)
-            if way is How.BUFFERED and start >= self.case.offset + self.told.result:
-                continue
-            held = self.told.contents.get(start, b"")
-            if not held or not any(data[start - at :].startswith(held) for data in candidates):
-                return f"memory of file offset {start} is wrong"
-        extra = [at for at in self.told.contents if at - at % BLOCK not in ways]
-        return f"memory of file offset {extra[0]} is touched" if extra else ""
+        memory = _memory(self.told)
+        pieces: list[tuple[int, int]] = []
+        for at, way in reversed(ways.items()):
+            start, stop = max(at, self.case.offset), at + BLOCK
+            if way is How.BUFFERED:
+                stop = min(stop, self.case.offset + self.told.returned)
+            for position, address, length in reversed(list(segments(self.case, start, stop))):
+                # What is read later into the same place is what stays.
+                if not any(a < address + length and address < a + n for a, n in pieces):
+                    held = bytes(memory.get(one, _POISON) for one in range(address, address + length))
+                    if not any(data[position - at :].startswith(held) for data in self._candidates(at)):
+                        return f"memory of file offset {position} is wrong"
+                pieces.append((address, length))
+        allowed = {one for address, length in pieces for one in range(address, address + length)}
+        extra = sorted(set(memory) - allowed)
+        return f"memory at {extra[0]:#x} is touched" if extra else ""
+
+
+def _memory(told: Outcome) -> dict[int, int]:
+    memory: dict[int, int] = {}
+    for address, data in told.writes:
+        held = bytes(data)
+        memory.update(zip(range(address, address + len(held)), held, strict=True))
+    return memory
 
 
 def _has_data(item: FileExtent) -> bool:

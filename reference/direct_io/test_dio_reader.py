@@ -5,11 +5,21 @@ from __future__ import annotations
 
 import errno
 import random
+from collections.abc import Collection
 
 import pytest
 
-from reference.direct_io.mainline import Behaviour, BioKind, File, Outcome, Reader, Volume, complete
-from reference.direct_io.mainline.complete import error_may_be_lost
+from reference.direct_io.mainline import (
+    BadBlock,
+    Behaviour,
+    BioKind,
+    File,
+    Outcome,
+    Reader,
+    Timing,
+    Volume,
+    error_may_be_lost,
+)
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.source import Compression, ExtentType, FileExtent, IoVec, Request
 from reference.ondisk import BlockGroupFlag, Chunk, ChunkMap, ChunkStripe
@@ -23,6 +33,13 @@ DATA = BlockGroupFlag.DATA
 
 class Contents:
     """Each byte says in which block of the file system it is."""
+
+    def __init__(self, corrupt: Collection[Stripe] = ()) -> None:
+        self.corrupt = corrupt
+
+    def bad_blocks(self, devid: int, physical: int, _logical: int, length: int, /) -> dict[int, BadBlock]:
+        places = {inside: Stripe(devid, physical + inside) for inside in range(0, length, BLOCK)}
+        return {inside: BadBlock.CORRUPT for inside, place in places.items() if place in self.corrupt}
 
     def raw(self, logical: int, length: int) -> memoryview:
         return memoryview(
@@ -60,9 +77,14 @@ def volume(profile: BlockGroupFlag = DATA, devices: int = 1) -> Volume:
     return Volume(ChunkMap([Chunk(0, 1 << 30, profile, stripes, sub)]), frozenset(range(1, devices + 1)))
 
 
-def reader(*items: FileExtent, size: int | None = None, on: Volume | None = None) -> Reader:
+def reader(
+    *items: FileExtent,
+    size: int | None = None,
+    on: Volume | None = None,
+    behaviour: Behaviour = Behaviour.linux_6_18,
+) -> Reader:
     end = items[-1].end if size is None else size
-    return Reader(File(end, items), on or volume(), Contents())
+    return Reader(File(end, items), on or volume(), Contents(), behaviour)
 
 
 def read(of: Reader, at: int, blocks: int, *, tid: int = 0, nowait: bool = False) -> Outcome:
@@ -79,6 +101,38 @@ def test_neighbours_are_merged_when_both_were_read() -> None:
     both = reader(plain(0, 2), plain(2, 2, DISK + 2 * BLOCK))
     assert lengths(read(both, 0, 4)) == [2, 2]
     assert lengths(read(both, 0, 4)) == [4]
+
+
+def test_in_6_1_a_map_made_of_two_is_not_merged_with_a_third() -> None:
+    for behaviour, expected in ((Behaviour.linux_6_12, [6]), (Behaviour.linux_6_1, [4, 2])):
+        items = [plain(n, 2, DISK + n * BLOCK) for n in (0, 2, 4)]
+        three = reader(*items, behaviour=behaviour)
+        read(three, 0, 6)
+        assert lengths(read(three, 0, 6)) == expected
+
+
+def test_an_empty_vector_at_an_odd_address_may_matter_where_a_bio_is_made() -> None:
+    mapped, hole = plain(0, 2), FileExtent(0, num_bytes=BLOCK)
+    first = [IoVec(5, 0), IoVec(BLOCK, 2 * BLOCK)]
+    between = [IoVec(BLOCK, BLOCK), IoVec(5, 0), IoVec(4 * BLOCK, BLOCK)]
+    last = [IoVec(BLOCK, 2 * BLOCK), IoVec(5, 0)]
+    due = {
+        Behaviour.linux_5_10: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_6_1: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_12: ("EINVAL", "EINVAL", "direct", "EINVAL"),
+        Behaviour.linux_6_18: ("direct", "direct", "direct", "direct"),
+        Behaviour.linux_7_2: ("buffered", "direct", "direct", "buffered"),
+    }
+    behind_a_hole = (hole, plain(1, 1))
+    cases = (((mapped,), first), ((mapped,), between), ((mapped,), last), (behind_a_hole, between))
+    for behaviour, ways in due.items():
+        for (items, iov), way in zip(cases, ways, strict=True):
+            outcome = reader(*items, behaviour=behaviour).read(Request(0, iov, 2 * BLOCK))
+            if way == "EINVAL":
+                assert outcome.returned == -errno.EINVAL
+                continue
+            assert outcome.returned == 2 * BLOCK
+            assert outcome.parts[-1].how.value == way, (behaviour, iov)
 
 
 def test_neighbours_that_lie_elsewhere_or_are_preallocated_are_not() -> None:
@@ -102,7 +156,7 @@ def test_a_compressed_extent_is_read_as_a_whole_and_kept() -> None:
     one = reader(packed(0, 32, DISK), plain(32, 8, DISK + MIB))
     first = read(one, 4, 1)
     assert (first.returned, first.pages) == (BLOCK, list(range(4, 32)))
-    assert [bio.kind for bio in first.bios] == [BioKind.COMPRESSED]
+    assert [bio.kind for bio in first.bios] == [BioKind.UNFLAGGED]
     assert read(one, 5, 3).bios == []
     one.cache.drop()
     assert len(read(one, 5, 3).bios) == 1
@@ -137,9 +191,9 @@ def test_without_checksums_what_the_chosen_copy_has_is_read() -> None:
 
 def test_copies_are_tried_in_a_ring_and_all_bad_ones_written() -> None:
     mirrored = volume(DATA | BlockGroupFlag.RAID1C3, 3)
-    outcome = read(reader(plain(0, 2), on=mirrored), 0, 2, tid=1)
     bad = {Stripe(n, n * MIB + DISK + BLOCK) for n in (2, 3)}
-    done = complete(outcome.submitted, mirrored, bad, Behaviour.linux_6_18)
+    one = Reader(File(2 * BLOCK, [plain(0, 2)]), mirrored, Contents(bad))
+    done = read(one, 0, 2, tid=1).completion
     assert [bio.devid for bio in done.reads] == [3, 1]
     assert {bio.devid for bio in done.writes} == {2, 3}
     assert (done.repaired, done.corruption_errs, done.failed) == (bad, {2: 1, 3: 1}, set())
@@ -150,12 +204,25 @@ def test_the_error_of_any_part_but_the_last_can_be_lost() -> None:
     submitted = read(reader(plain(0, 32), on=striped), 0, 32).submitted
     assert [one.bio.devid for one in submitted] == [1, 2]
     results = []
-    for one in submitted:
-        bad = {Stripe(one.bio.devid, one.bio.physical)}
-        done = complete(submitted, striped, bad, Behaviour.linux_6_18)
-        assert done.lost == {one.logical}
-        results.append(error_may_be_lost(submitted, done.failed))
+    for part in submitted:
+        bad = {Stripe(part.bio.devid, part.bio.physical)}
+        one = Reader(File(32 * BLOCK, [plain(0, 32)]), striped, Contents(bad))
+        outcome = read(one, 0, 32)
+        assert (outcome.returned, outcome.completion.lost) == (-errno.EIO, {part.logical})
+        may_be_lost = error_may_be_lost(submitted, outcome.completion.failed)
+        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(error_lost=True))
+        assert lost.error_lost == may_be_lost
+        assert lost.returned == (32 * BLOCK if may_be_lost else -errno.EIO)
+        results.append(may_be_lost)
     assert results == [True, False]
+
+
+def test_an_error_that_comes_back_early_ends_the_read() -> None:
+    bad = {Stripe(1, MIB + DISK)}
+    one = Reader(File(600 * BLOCK, [plain(0, 600)]), volume(), Contents(bad))
+    request = Request(0, [IoVec(0, 600 * BLOCK)], 0)
+    sent = [len(one.read(request, timing=Timing(before)).bios) for before in (None, 0, 1, 2)]
+    assert sent == [3, 1, 1, 2]
 
 
 def test_maps_found_are_those_of_the_items_whatever_was_cached() -> None:

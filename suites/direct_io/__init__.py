@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.direct_io import host_cases
+from suites.direct_io import cases
 
 __all__ = ["CASES"]
 
-CASES = host_cases.CASES
+CASES = cases.CASES
 """Every case of the suite."""

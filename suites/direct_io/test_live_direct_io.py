@@ -11,7 +11,7 @@ import pytest
 from harness.kernels import HOST, resolve
 from harness.run import Observer, RunPlan, run_cases
 from harness.verdicts import CaseVerdict, Verdict
-from suites.direct_io.host_cases import CASES
+from suites.direct_io.cases import CASES
 
 pytestmark = pytest.mark.live
 

@@ -19,8 +19,8 @@ from harness.errors import UserError
 from harness.kernels import HOST, resolve
 from harness.run import Observer, RunPlan, run_cases
 from loopdevs import Workspace
+from suites.direct_io.cases import CASES
 from suites.direct_io.fault import broken
-from suites.direct_io.host_cases import CASES
 from suites.direct_io.reader_faults import READER_FAULTS
 
 pytestmark = pytest.mark.live

@@ -7,6 +7,7 @@ import json
 import shutil
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ from harness.judge.direct_io import LOST_ERROR, judge_reads
 from harness.judge.known_issues import KNOWN_ISSUE
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Check, Verdict
+from suites.direct_io.cases import CASES
 from suites.direct_io.fault import Fault, broken
-from suites.direct_io.host_cases import CASES
 from suites.direct_io.reader_faults import READER_FAULTS
 
 RECORDED = Path(__file__).parents[1] / "data/direct_io/host"
@@ -70,9 +71,21 @@ def test_a_fault_comes_to_light(fault: Fault) -> None:
 def _fails(name: str) -> bool:
     try:
         return any(check.wrong for check in judged(name))
-    except KeyError:
-        # The model reads what is not there.
+    except (IndexError, KeyError):
+        # The model reads what is not there, or more than there is memory for.
         return True
+
+
+def test_a_kernel_that_is_not_known_leaves_it_undecided(tmp_path: Path) -> None:
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(RECORDED / "dup", spoilt)
+    layout = json.loads((spoilt / "direct_io_layout.json").read_text())
+    (spoilt / "direct_io_layout.json").write_text(json.dumps(layout | {"features": []}))
+    facts = json.loads((spoilt / "bundle.json").read_text())
+    (spoilt / "bundle.json").unlink()
+    verdict = judge_bundle(_finished(spoilt, facts))
+    assert verdict.verdict is Verdict.UNDECIDED
+    assert any("cannot be told from others" in reason for reason in verdict.reasons)
 
 
 def test_lost_events_leave_it_undecided(tmp_path: Path) -> None:
@@ -81,9 +94,12 @@ def test_lost_events_leave_it_undecided(tmp_path: Path) -> None:
     facts = json.loads((spoilt / "bundle.json").read_text())
     (spoilt / "bundle.json").unlink()
     facts["capture"] |= {"lost": 1, "lost_reasons": {"lost_ring": 1}}
-    bundle = BundleWriter.of(spoilt).finish(
-        {key: value for key, value in facts.items() if key not in ("format", "files", "digest")}
-    )
-    verdict = judge_bundle(bundle)
+    verdict = judge_bundle(_finished(spoilt, facts))
     assert verdict.verdict is Verdict.UNDECIDED
     assert "bios" not in {check.name for check in verdict.checks}
+
+
+def _finished(folder: Path, facts: dict[str, Any]) -> Bundle:
+    return BundleWriter.of(folder).finish(
+        {key: value for key, value in facts.items() if key not in ("format", "files", "digest")}
+    )

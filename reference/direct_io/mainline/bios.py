@@ -27,8 +27,8 @@ class BioKind(IntEnum):
     """REQ_SYNC."""
     BUFFERED = 1
     """REQ_RAHEAD."""
-    COMPRESSED = 2
-    """Neither."""
+    UNFLAGGED = 2
+    """Neither: of compressed extents, and of pages that are read one by one."""
     REPAIR = 3
     """Of one block, by a worker when a bio has ended: reads of other copies, and writes over bad ones."""
 
@@ -51,6 +51,8 @@ class Submitted(NamedTuple):
     """Which copy, from 1."""
     whole: int
     """Which bio it was cut off; parts of one have the same number."""
+    sent: bool = True
+    """Whether a device gets it; if that is missing, it fails at once."""
 
 
 def btrfs_submit_bbio(
@@ -65,7 +67,8 @@ def btrfs_submit_bbio(
         part = min(length, _map_length(chunk, logical, behaviour))
         copy = _choose(chunk, mapping.stripes, volume, tid)
         stripe = mapping.stripes[copy]
-        yield Submitted(Bio(kind, stripe.devid, stripe.physical, part), logical, copy + 1, whole)
+        bio = Bio(kind, stripe.devid, stripe.physical, part)
+        yield Submitted(bio, logical, copy + 1, whole, stripe.devid in volume.present)
         logical += part
         length -= part
 

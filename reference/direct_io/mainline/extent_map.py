@@ -33,6 +33,8 @@ class ExtentMap:
     offset: int = 0
     item: FileExtent | None = None
     """What it was made of, for those that are never merged: compressed and inline ones."""
+    merged: bool = False
+    """EXTENT_FLAG_MERGED."""
 
     @property
     def end(self) -> int:
@@ -58,8 +60,9 @@ class ExtentMap:
 class ExtentMapTree:
     """`struct extent_map_tree`: maps that do not overlap, by offset."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, *, merges_merged: bool = True) -> None:
         self._file = file
+        self._merges_merged = merges_merged
         self._maps: list[ExtentMap] = []
 
     def btrfs_get_extent(self, start: int, length: int) -> ExtentMap:
@@ -109,11 +112,24 @@ class ExtentMapTree:
         return found
 
     def _try_merge_map(self, place: int) -> None:
-        if place and _mergeable(self._maps[place - 1], self._maps[place]):
+        if place and self._mergeable(self._maps[place - 1], self._maps[place]):
             place -= 1
-            self._maps[place].len += self._maps.pop(place + 1).len
-        if place + 1 < len(self._maps) and _mergeable(self._maps[place], self._maps[place + 1]):
-            self._maps[place].len += self._maps.pop(place + 1).len
+            self._merge_next(place)
+        if place + 1 < len(self._maps) and self._mergeable(self._maps[place], self._maps[place + 1]):
+            self._merge_next(place)
+
+    def _merge_next(self, place: int) -> None:
+        one, behind = self._maps[place], self._maps.pop(place + 1)
+        one.len += behind.len
+        one.merged = True
+
+    def _mergeable(self, one: ExtentMap, behind: ExtentMap) -> bool:
+        """`can_merge_extent_map`, `mergeable_maps`."""
+        if one.end != behind.start or one.kind is not behind.kind or one.item or behind.item:
+            return False
+        if one.merged is not behind.merged and not self._merges_merged:
+            return False
+        return not one.has_blocks or one.block_start + one.len == behind.block_start
 
     def _place(self, start: int) -> int:
         return bisect_right(self._maps, start, key=lambda one: one.start) - 1
@@ -123,7 +139,7 @@ class ExtentMapTree:
         for one, behind in zip(self._maps, self._maps[1:], strict=False):
             if one.end > behind.start:
                 raise ValueError(f"the map at {one.start} reaches into that at {behind.start}")
-            if _mergeable(one, behind):
+            if self._merges_merged and self._mergeable(one, behind):
                 raise ValueError(f"the maps at {one.start} and {behind.start} were not merged")
         if bad := [one.start for one in self._maps if one.len <= 0]:
             raise ValueError(f"the map at {bad[0]} is empty")
@@ -138,10 +154,3 @@ def _of_item(item: FileExtent) -> ExtentMap:
     kind = MapKind.PREALLOC if item.type is ExtentType.PREALLOC else MapKind.REG
     whole = item if item.compression is not Compression.NONE else None
     return ExtentMap(item.file_offset, item.num_bytes, kind, item.disk_bytenr, item.offset, whole)
-
-
-def _mergeable(one: ExtentMap, behind: ExtentMap) -> bool:
-    """`can_merge_extent_map`, `mergeable_maps`."""
-    if one.end != behind.start or one.kind is not behind.kind or one.item or behind.item:
-        return False
-    return not one.has_blocks or one.block_start + one.len == behind.block_start

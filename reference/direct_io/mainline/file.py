@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from reference.direct_io.source import ExtentType, FileExtent
 from reference.ondisk import ChunkMap
 
-__all__ = ["BLOCK", "Contents", "File", "Volume", "block_end"]
+__all__ = ["BLOCK", "BadBlock", "Contents", "File", "Volume", "block_end", "item_end"]
 
 BLOCK = 4096
 """Size of a sector of the file system and of a page, bytes."""
@@ -22,8 +23,17 @@ def block_end(offset: int) -> int:
     return -(-offset // BLOCK) * BLOCK
 
 
+class BadBlock(Enum):
+    """What is wrong with a copy of a block."""
+
+    CORRUPT = 0
+    """It can be read and does not have the right checksum."""
+    UNREADABLE = 1
+    """The device says it is an error."""
+
+
 class Contents(Protocol):
-    """What extents hold."""
+    """What extents hold, and what is on devices."""
 
     def raw(self, logical: int, length: int) -> memoryview:
         """Return what was written to a logical address."""
@@ -31,8 +41,14 @@ class Contents(Protocol):
     def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
         """Return what the copy that is there has of a logical address."""
 
-    def inflated(self, extent: FileExtent) -> memoryview:
-        """Return all of an extent that is compressed or inline, as it was before it was compressed."""
+    def bad_blocks(self, devid: int, physical: int, logical: int, length: int, /) -> Mapping[int, BadBlock]:
+        """Return what is wrong with blocks of the copy that is there, by their offset from `physical`."""
+
+    def inflated(self, extent: FileExtent) -> memoryview | None:
+        """Return all of an extent that is compressed or inline, as it was before it was compressed.
+
+        None if it cannot be inflated.
+        """
 
 
 @dataclass(frozen=True)

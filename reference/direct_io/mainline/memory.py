@@ -35,8 +35,24 @@ class IovIter:
                 ored |= base | length
         return ored
 
+    def is_aligned(self, unit: int) -> bool:
+        """Whether what is left begins at multiples of `unit`, empty vectors too (`iov_iter_is_aligned`)."""
+        left, inside = self.count, self._inside
+        for base, length in self.vectors[self._vector :]:
+            if not left:
+                break
+            if (base + inside) % unit:
+                return False
+            left -= length - inside
+            inside = 0
+        return True
+
+    def next_is_aligned(self, unit: int) -> bool:
+        """Whether the vector that comes next, empty or not, begins at such a multiple (`iter_iov_addr`)."""
+        return not (self.vectors[self._vector].iov_base + self._inside) % unit
+
     def copy(self, data: memoryview) -> None:
-        """Write `data`, and go on behind it (`copy_to_iter`)."""
+        """Write `data`, and go on behind it, and behind empty vectors (`iov_iter_advance`)."""
         place = 0
         while place < len(data):
             address, room = self._here()
@@ -44,9 +60,10 @@ class IovIter:
             self.writes.append((address, part))
             self._advance(len(part))
             place += len(part)
+        self._skip_empty()
 
     def zero(self, length: int) -> None:
-        """Write zeros (`iov_iter_zero`)."""
+        """Write zeros, and go on behind them (`iov_iter_zero`)."""
         while length:
             address, room = self._here()
             part = min(room, length)
@@ -66,12 +83,18 @@ class IovIter:
 
     def _here(self) -> tuple[int, int]:
         """Return the address to write to next, and how much room is there."""
-        while self._inside == self.vectors[self._vector].iov_len:
-            self._vector += 1
-            self._inside = 0
+        self._skip_empty()
         base, length = self.vectors[self._vector]
         return base + self._inside, length - self._inside
 
     def _advance(self, length: int) -> None:
         self._inside += length
         self._done += length
+        if self._inside == self.vectors[self._vector].iov_len:
+            self._vector += 1
+            self._inside = 0
+
+    def _skip_empty(self) -> None:
+        while self._vector < len(self.vectors) and self._inside == self.vectors[self._vector].iov_len:
+            self._vector += 1
+            self._inside = 0

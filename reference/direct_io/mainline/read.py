@@ -4,50 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from errno import EAGAIN
-from typing import NamedTuple
+from errno import EAGAIN, EINVAL, EIO
 
 from reference.direct_io.mainline.behaviour import Behaviour
-from reference.direct_io.mainline.bios import Bio, BioKind, Submitted, btrfs_submit_bbio
+from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_bbio
+from reference.direct_io.mainline.complete import BioEnds, Piece, error_may_be_lost
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
-from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume
+from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume, block_end
 from reference.direct_io.mainline.memory import IovIter
-from reference.direct_io.mainline.page_cache import PageCache, page_data
+from reference.direct_io.mainline.outcome import DirectCall, How, Outcome, Timing
+from reference.direct_io.mainline.page_cache import LogicalBio, PageCache
 from reference.direct_io.source import Request
 
-__all__ = ["DirectCall", "Outcome", "Reader"]
+__all__ = ["Reader"]
 
-
-class DirectCall(NamedTuple):
-    """A call of `iomap_dio_rw`."""
-
-    pos: int
-    """Where in the file, bytes."""
-    length: int
-    """Bytes that are left of the request."""
-
-
-@dataclass
-class Outcome:
-    """What a read comes to."""
-
-    returned: int = 0
-    """What the system call returns: bytes, or -errno."""
-    direct: list[DirectCall] = field(default_factory=list)
-    submitted: list[Submitted] = field(default_factory=list)
-    """Bios in the order in which they are submitted."""
-    longest_buffered: int = 0
-    """Bytes of the longest bio that the page cache was filled by, before it was cut for devices."""
-    pages: list[int] = field(default_factory=list)
-    """Indices of the pages that get into the page cache, in that order."""
-    writes: list[tuple[int, memoryview | int]] = field(default_factory=list)
-    """What is written to memory, in order: an address, and bytes or how many zeros."""
-
-    @property
-    def bios(self) -> list[Bio]:
-        """The bios alone."""
-        return [one.bio for one in self.submitted]
+DMA_ALIGNMENT = 512
+"""`bdev_dma_alignment` + 1 of a loop device, bytes."""
 
 
 class Reader:
@@ -56,17 +28,20 @@ class Reader:
     def __init__(
         self, file: File, volume: Volume, contents: Contents, behaviour: Behaviour = Behaviour.linux_6_18
     ) -> None:
-        self.maps = ExtentMapTree(file)
-        self.cache = PageCache(file, self.maps)
+        self.maps = ExtentMapTree(file, merges_merged=behaviour.merges_merged)
+        self.cache = PageCache(file, self.maps, behaviour)
         self.behaviour = behaviour
         self._file = file
         self._volume = volume
         self._contents = contents
         self._bios = 0
 
-    def read(self, request: Request, *, nowait: bool = False) -> Outcome:
-        """Read as the kernel does (`btrfs_file_read_iter`); with `nowait`, of whole blocks (RWF_NOWAIT)."""
-        return _Read(self, request, nowait=nowait).btrfs_file_read_iter()
+    def read(self, request: Request, *, nowait: bool = False, timing: Timing | None = None) -> Outcome:
+        """Read as the kernel does (`btrfs_file_read_iter`); `nowait` is RWF_NOWAIT.
+
+        Nothing that is repaired stays so: if it does, `Contents` has to say it at the next read.
+        """
+        return _Read(self, request, timing or Timing(), nowait=nowait).btrfs_file_read_iter()
 
     def submit(self, kind: BioKind, logical: int, length: int, tid: int) -> Iterator[Submitted]:
         """Yield what thread `tid` submits to read from a logical address on."""
@@ -74,23 +49,27 @@ class Reader:
         return btrfs_submit_bbio(kind, logical, length, self._bios, self._volume, tid, self.behaviour)
 
     @property
-    def parts(self) -> tuple[File, Contents]:
+    def parts(self) -> tuple[File, Volume, Contents]:
         """What is read."""
-        return self._file, self._contents
+        return self._file, self._volume, self._contents
 
 
 class _Read:
     """One call: `struct kiocb` and `struct iov_iter`."""
 
-    def __init__(self, reader: Reader, request: Request, *, nowait: bool) -> None:
+    def __init__(self, reader: Reader, request: Request, timing: Timing, *, nowait: bool) -> None:
         self.reader = reader
-        self.file, self.contents = reader.parts
+        self.file, volume, self.contents = reader.parts
         self.behaviour = reader.behaviour
+        self.ends = BioEnds(self.file, volume, self.contents, self.behaviour)
         self.tid = request.pid
         self.nowait = nowait
+        self.under_way: set[int] = set()
+        """Pages that are not waited for."""
+        self.timing = timing
         self.ki_pos = request.offset
         self.iter = IovIter(request.iov)
-        self.outcome = Outcome(writes=self.iter.writes)
+        self.outcome = Outcome(writes=self.iter.writes, completion=self.ends.done)
 
     def btrfs_file_read_iter(self) -> Outcome:
         if self.iter.count:
@@ -102,9 +81,14 @@ class _Read:
             done = self.btrfs_direct_read()
         except OSError as error:
             return -(error.errno or 0)
-        if self.iter.count and self.ki_pos < self.file.i_size:
-            done += self.filemap_read()
-        return done
+        finally:
+            self.outcome.submitted_directly = len(self.outcome.submitted)
+        if not self.iter.count or self.ki_pos >= self.file.i_size:
+            return done
+        try:
+            return done + self.filemap_read()
+        except OSError as error:
+            return done or -(error.errno or 0)
 
     def btrfs_direct_read(self) -> int:
         """Read directly until the end, or until something is met that has to be read buffered."""
@@ -115,7 +99,7 @@ class _Read:
             done = self.iomap_dio_rw()
             read += done
             left = self.iter.count
-            if not done or not left or left == previous:
+            if not self.behaviour.tries_again or not done or not left or left == previous:
                 return read
             previous = left
 
@@ -133,16 +117,40 @@ class _Read:
         pos = self.ki_pos
         if pos >= i_size:
             return 0
+        if self.nowait and self.behaviour.nowait_without_pages:
+            self.check_no_pages(pos, pos + self.iter.count)
         while self.iter.count and (self.behaviour.reads_behind_eof or pos < i_size):
+            if self.error_came_back():
+                break
             part = self.iomap_dio_iter(pos)
             if not part:
                 break
             pos += part
+        self.raise_error()
         if pos >= i_size:
             self.iter.revert(pos - i_size)
         done = min(pos, i_size) - self.ki_pos
         self.ki_pos += done
         return done
+
+    def check_no_pages(self, start: int, end: int) -> None:
+        """OSError with EAGAIN if a page of the range is there (`filemap_range_has_page`)."""
+        if any(map(self.reader.cache.has, range(start // BLOCK, block_end(end) // BLOCK))):
+            raise BlockingIOError(EAGAIN, "a page is there")
+
+    def error_came_back(self) -> bool:
+        """Whether a bio has failed already (`dio->error`)."""
+        before = self.timing.bios_before_error
+        return bool(self.ends.done.failed) and before is not None and len(self.outcome.submitted) >= before
+
+    def raise_error(self) -> None:
+        """OSError with EIO if a bio has failed, unless that is lost on the way."""
+        if not self.ends.done.failed:
+            return
+        may_be_lost = error_may_be_lost(self.outcome.submitted, self.ends.done.failed)
+        if not (self.behaviour.loses_errors and may_be_lost and self.timing.error_lost):
+            raise OSError(EIO, "a block has no good copy")
+        self.outcome.error_lost = True
 
     def iomap_dio_iter(self, pos: int) -> int:
         """Read what one extent map has; 0 for one that is to be read buffered (ENOTBLK).
@@ -155,37 +163,110 @@ class _Read:
         length = min(length, self.behaviour.read_limit * BLOCK)
         found = self.reader.maps.btrfs_get_extent(pos, length)
         if found.compressed or found.kind is MapKind.INLINE:
-            if self.nowait and self.behaviour.nowait_one_page:
+            if self.nowait:
                 raise BlockingIOError(EAGAIN, "to be read through the page cache")
             return 0
         length = min(length, found.end - pos)
+        if self.nowait and self.behaviour.nowait_one_page and length < self.iter.count:
+            raise BlockingIOError(EAGAIN, "more than an extent")
         if found.kind is MapKind.REG:
+            if self.behaviour.checks_next_vector and not self.iter.next_is_aligned(DMA_ALIGNMENT):
+                return 0
+            self.outcome.add_part(pos, pos + length, How.DIRECT)
             self.iomap_dio_bio_iter(found, pos, length)
         else:
+            self.outcome.add_part(pos, pos + length, How.HOLE)
             self.iter.zero(length)
         return length
 
     def iomap_dio_bio_iter(self, found: ExtentMap, pos: int, length: int) -> None:
+        if self.behaviour.checks_empty_vectors and not self.iter.is_aligned(DMA_ALIGNMENT):
+            raise OSError(EINVAL, "an empty vector is at an odd address")
         logical = found.block_start + pos - found.start
-        for one in self.reader.submit(BioKind.DIRECT, logical, length, self.tid):
-            self.outcome.submitted.append(one)
-            _, devid, physical, part = one.bio
-            if self.file.nodatasum:
-                self.iter.copy(self.contents.copy(devid, physical, one.logical, part))
+        kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
+        for start, part, copy in self.submit(kind, logical, length):
+            if copy is None:
+                self.iter.zero(part)
             else:
-                self.iter.copy(self.contents.raw(one.logical, part))
+                self.iter.copy(self.contents.copy(*copy, start, part))
+
+    def submit(self, kind: BioKind, logical: int, length: int) -> Iterator[Piece]:
+        """Send a bio, and yield what comes of it."""
+        for one in self.reader.submit(kind, logical, length, self.tid):
+            self.outcome.submitted.append(one)
+            yield from self.ends.btrfs_check_read_bio(one, len(self.outcome.submitted) - 1)
 
     def filemap_read(self) -> int:
-        """Read the rest through the page cache, up to the file's end."""
+        """Read the rest through the page cache, up to the file's end, or until something cannot be had.
+
+        OSError if that is the first: EIO, or EAGAIN, if it would have to be waited for.
+        """
+        start, left = self.ki_pos, self.iter.count
+        end = min(start + left, self.file.i_size)
+        self.outcome.add_part(start, end, How.BUFFERED)
         cache = self.reader.cache
-        end = min(self.ki_pos + self.iter.count, self.file.i_size)
         cache.added = self.outcome.pages
-        for kind, logical, length in cache.fill(self.ki_pos, self.ki_pos + self.iter.count):
-            self.outcome.submitted += self.reader.submit(kind, logical, length, self.tid)
-            self.outcome.longest_buffered = max(self.outcome.longest_buffered, length)
-        for data in page_data(self.file, self.contents, self.ki_pos, end):
+        last = block_end(start + left) // BLOCK
+        position = start
+        try:
+            while position < end:
+                pages = self.filemap_get_pages(position // BLOCK, last)
+                position += self.copy_pages(position, min(end, pages.stop * BLOCK))
+        except OSError:
+            if position == start:
+                raise
+        if self.behaviour.adds_page_behind_eof and position == end < start + left and not end % BLOCK:
+            cache.add_behind_eof()
+        return position - start
+
+    def filemap_get_pages(self, index: int, last: int) -> range:
+        """Return some pages from `index` on that can be copied; OSError if there is none."""
+        cache = self.reader.cache
+        if not cache.has(index):
+            for bio in cache.force_page_cache_ra(index, last):
+                self.fill_pages(bio)
+        pages = cache.filemap_get_read_batch(index, last)
+        if self.under_way & set(pages):
+            pages = range(index, min(self.under_way & set(pages)))
+            if not pages:
+                raise BlockingIOError(EAGAIN, "to be read from devices")
+            return pages
+        if not cache.is_bad(pages[-1]):
+            return pages
+        for bio in cache.btrfs_read_folio(pages[-1]):
+            self.fill_pages(bio)
+        if not cache.is_bad(pages[-1]):
+            return pages
+        if len(pages) == 1:
+            raise OSError(EIO, "a page cannot be read")
+        return pages[:-1]
+
+    def fill_pages(self, bio: LogicalBio) -> None:
+        """Read into pages; those of a compressed extent are filled together, or not at all."""
+        self.outcome.longest_buffered = max(self.outcome.longest_buffered, bio.length)
+        pieces = list(self.submit(bio.kind, bio.logical, bio.length))
+        if self.nowait:
+            self.under_way.update(bio.pages)
+        held = self.reader.cache.held
+        if bio.packed is not None:
+            if any(piece.copy is None for piece in pieces) or self.contents.inflated(bio.packed) is None:
+                held.update(dict.fromkeys(bio.pages))
+            return
+        pages = iter(bio.pages)
+        for logical, length, copy in pieces:
+            for inside in range(0, length, BLOCK):
+                page = next(pages)
+                if copy is None:
+                    held[page] = None
+                elif self.file.nodatasum:
+                    place = copy._replace(physical=copy.physical + inside)
+                    held[page] = self.contents.copy(*place, logical + inside, BLOCK)
+
+    def copy_pages(self, start: int, end: int) -> int:
+        """Copy to memory; return how many bytes. OSError at an extent that cannot be inflated."""
+        for data in self.reader.cache.data(self.contents, start, end):
             if isinstance(data, int):
                 self.iter.zero(data)
             else:
                 self.iter.copy(data)
-        return end - self.ki_pos
+        return end - start

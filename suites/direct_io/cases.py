@@ -3,12 +3,16 @@
 
 A case makes the files, unmounts, reads from the devices what lies where, mounts, and makes the reads. The
 bundle has what was read, what the kernel did for it and what lies where: judging needs no device.
+
+Cases of thousands of reads are the host's, as a guest's processor is emulated. Those called small, some and
+data run on every kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
@@ -18,6 +22,7 @@ from harness.direct_io.describe import describe, file_ids
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
+from harness.kernels import HOST, Kernel
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
 from suites.direct_io.files import random_plan
@@ -68,6 +73,13 @@ class _RandomReads:
         return random_reads(experiment.rng, layout.files, self.reads, self.long)
 
 
+def _why_not_many(kernel: Kernel) -> Sequence[str]:
+    """Return every reason why thousands of reads cannot be recorded on a kernel."""
+    if kernel.name != HOST:
+        return ["thousands of reads take a guest many minutes: direct_io/some-PROFILE is for guests"]
+    return why_no_direct_io(kernel)
+
+
 def _case(
     name: str,
     profile: str,
@@ -77,6 +89,7 @@ def _case(
     damaging: bool = False,
     long: float = LONG_SHARE,
     groups: Sequence[str] = ("quick", "auto"),
+    why_not: Callable[[Kernel], Sequence[str]] = _why_not_many,
 ) -> Case:
     devices = _PROFILES[profile]
     what = "direct reads of damaged files" if damaging else "random direct reads of files"
@@ -88,9 +101,12 @@ def _case(
         _RandomReads(files, reads, damaging, long),
         120.0,
         DIRECT_IO,
-        why_no_direct_io,
+        why_not,
     )
 
+
+_small = partial(_case, why_not=why_no_direct_io)
+"""For every kernel, guests too."""
 
 _PROFILES = {
     "single": 1,
@@ -110,13 +126,22 @@ CASES: tuple[Case, ...] = (
     *(_case(profile, profile, reads=3000) for profile in _PROFILES),
     _case("long", "raid1", reads=1000, long=1.0),
     *(_case(f"damaged-{profile}", profile, reads=600, damaging=True) for profile in _DAMAGED),
-    _case("data-dup", "dup", reads=900, files=7, groups=("data",)),
-    _case("data-long", "single", reads=250, files=7, long=1.0, groups=("data",)),
-    _case("data-raid10", "raid10", reads=900, files=7, groups=("data",)),
+    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in _PROFILES),
+    # Small enough that it takes a guest seconds.
+    _small("small-raid10", "raid10", reads=120, files=3),
+    _small("small-damaged-raid1c3", "raid1c3", reads=60, files=3, damaging=True),
+    *(_small(f"some-{profile}", profile, reads=300, files=7, groups=("auto",)) for profile in _PROFILES),
+    _small("some-long", "raid1", reads=60, files=7, long=1.0, groups=("auto",)),
     *(
-        _case(f"data-damaged-{profile}", profile, reads=250, files=7, damaging=True, groups=("data",))
+        _small(f"some-damaged-{profile}", profile, reads=150, files=7, damaging=True, groups=("auto",))
+        for profile in _DAMAGED
+    ),
+    _small("data-dup", "dup", reads=900, files=7, groups=("data",)),
+    _small("data-long", "single", reads=250, files=7, long=1.0, groups=("data",)),
+    _small("data-raid10", "raid10", reads=900, files=7, groups=("data",)),
+    *(
+        _small(f"data-damaged-{profile}", profile, reads=250, files=7, damaging=True, groups=("data",))
         for profile in ("raid1c3", "raid10")
     ),
-    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in _PROFILES),
 )
 """Every case."""
