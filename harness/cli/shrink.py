@@ -17,7 +17,9 @@ def shrink(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File for the script; default: standard output.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="How long to look for something smaller, s.")] = 300,
+    tries: Annotated[
+        int, typer.Option(min=1, help="How often to make it again at most, each time half a second or so.")
+    ] = 400,
     work: Annotated[
         Path | None, typer.Option(help="Empty or new directory for devices; default below /var/tmp/iodiff.")
     ] = None,
@@ -43,7 +45,7 @@ def shrink(
             Workspace.create(work or work_root() / new_run_id()) as workspace,
             interruptible(),
         ):
-            found = smallest(opened, workspace, seconds, _tell)
+            found = smallest(opened, workspace, tries, _tell)
     except LoopdevsError as error:
         raise UserError(str(error)) from error
     _tell(f"the smallest of {found.tries}: {found.trial.wrong()[found.check]}")

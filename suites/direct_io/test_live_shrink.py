@@ -25,7 +25,7 @@ from suites.direct_io.reader_faults import READER_FAULTS
 
 pytestmark = pytest.mark.live
 
-SECONDS = 150
+TRIES = 120
 FAULTS = {fault.name: fault for fault in READER_FAULTS}
 
 
@@ -84,7 +84,7 @@ def test_what_a_wrong_model_gets_wrong_becomes_small(
 ) -> None:
     opened = Bundle.open(recorded / f"direct_io-{bundle}")
     with _workspace(tmp_path) as workspace, broken(FAULTS[fault]):
-        found = smallest(opened, workspace, SECONDS)
+        found = smallest(opened, workspace, TRIES)
     scene = found.trial.scene
     assert len(scene.reads) == 1
     assert len(scene.steps) <= steps
@@ -95,4 +95,4 @@ def test_what_a_wrong_model_gets_wrong_becomes_small(
 
 def test_of_a_right_model_there_is_nothing_to_shrink(recorded: Path, tmp_path: Path) -> None:
     with _workspace(tmp_path) as workspace, pytest.raises(UserError, match="every read is as predicted"):
-        smallest(Bundle.open(recorded / "direct_io-data-dup"), workspace, SECONDS)
+        smallest(Bundle.open(recorded / "direct_io-data-dup"), workspace, TRIES)
