@@ -12,6 +12,7 @@ from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
 from loopdevs import Workspace
@@ -19,6 +20,7 @@ from loopdevs import Workspace
 __all__ = [
     "CAPTURES",
     "DIRECT_IO",
+    "RACES",
     "READAHEAD",
     "READS",
     "CaptureFactory",
@@ -34,6 +36,8 @@ READS = "reads"
 """The one of cases that read trees from the devices themselves."""
 DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
+RACES = "races"
+"""The one of cases that read files directly which are changed at the same time."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -51,6 +55,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
     if name == DIRECT_IO:
         return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
+    if name == RACES:
+        return lambda: nullcontext(lambda _fsid, _scratch: RacesCapture())
     return prepared_bpf
 
 

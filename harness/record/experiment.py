@@ -15,6 +15,7 @@ from typing import Any
 from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
 from harness.readahead.capture import ReadaheadCapture
@@ -126,6 +127,11 @@ class LiveExperiment:
     def direct_io(self) -> DirectIoCapture:
         """Return what records direct reads, in a case whose `capture` that is."""
         assert isinstance(self._capture, DirectIoCapture)
+        return self._capture
+
+    def races(self) -> RacesCapture:
+        """Return what keeps reads during changes, in a case whose `capture` that is."""
+        assert isinstance(self._capture, RacesCapture)
         return self._capture
 
     @contextmanager
