@@ -18,6 +18,7 @@ from loopdevs.layout import BtrfsLayout, check_mount_options
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
 from loopdevs.loop import uses_direct_io
 from loopdevs.mounts import mount_at, mount_holding
+from loopdevs.profiles import check_profiles
 from loopdevs.space import check_space
 from loopdevs.superblocks import wipe
 
@@ -38,6 +39,7 @@ class BtrfsFilesystem:
         """
         if given and len(given) != layout.devices:
             raise LoopdevsError(f"the layout has {layout.devices} devices, {len(given)} are given")
+        check_profiles(layout)
         self.layout = layout
         self.fsid = str(uuid.uuid4())
         self._ledger = ledger

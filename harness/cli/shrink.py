@@ -42,7 +42,7 @@ def shrink(
     try:
         with (
             interruptions_held(),
-            Workspace.create(work or work_root() / new_run_id()) as workspace,
+            Workspace.create(work or work_root() / new_run_id(), minimum_bytes=1 << 30) as workspace,
             interruptible(),
         ):
             found = smallest(opened, workspace, tries, _tell)

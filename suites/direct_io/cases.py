@@ -18,7 +18,7 @@ from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.build import build
 from harness.direct_io.damage import corruption_errs
-from harness.direct_io.describe import describe, file_ids
+from harness.direct_io.describe import check_unchanged, describe, file_ids, file_stamps
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
@@ -51,7 +51,7 @@ class _RandomReads:
         experiment.step("make files", build, plan, experiment.mount, experiment.btrfs)
         experiment.sync()
         filesystem = experiment.filesystem
-        ids = file_ids(plan, experiment.mount)
+        ids, stamps = file_ids(plan, experiment.mount), file_stamps(plan, experiment.mount)
         experiment.step("umount", filesystem.umount)
         layout = experiment.step("read devices", describe, filesystem.devices, plan, ids)
         experiment.step("mount", filesystem.mount)
@@ -63,6 +63,7 @@ class _RandomReads:
         backing = dict(enumerate(filesystem.backing_files, 1))
         done: list[DirectRead] = []
         experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, backing)))
+        check_unchanged(plan, experiment.mount, stamps)
         if self.damaging:
             layout.corruption_errs = corruption_errs(experiment.btrfs, experiment.mount)
         experiment.step("keep", lambda: capture.keep(done, layout))
