@@ -98,7 +98,6 @@ class DirectIoCapture:
         events: Table = {name: records[name].copy() for name in RECORD.names or () if name != "header"}
         recording = {probe.program for probe in self._kernel.probes if probe.records}
         missed = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
-        layout.flags, layout.features = self._kernel.flags, self._kernel.features
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
         # Which of the maps that the model has cached are gone, it is not told.
         shrunk = int(np.count_nonzero(events["kind"] == Kind.MAP_REMOVED))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.direct_io.capture import device_number
 from harness.direct_io.contents import Compressed, StoredContents, compressed_key
+from harness.direct_io.kernel import running_direct_io_kernel
 from harness.direct_io.layout import FileId, read_contents, read_files
 from harness.direct_io.plan import DONORS, Plan, contents
 from harness.direct_io.record import Layout
@@ -92,7 +93,12 @@ def describe(devices: Sequence[Path], plan: Plan, ids: Sequence[FileId]) -> Layo
     _check(zip(files, written.items(), strict=True), stored)
     count = len(plan.read)
     inodes = [one.inode for one in ids[:count]]
-    return Layout(files[:count], volume, stored, numbers, inodes=inodes, plan=plan)
+    kernel = running_direct_io_kernel()
+    return Layout(
+        *(files[:count], volume, stored, numbers, kernel.flags, inodes),
+        plan=plan,
+        features=kernel.features,
+    )
 
 
 def _compressed(files: Iterable[tuple[File, bytes]]) -> Mapping[Compressed, bytes]:

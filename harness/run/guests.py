@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+from harness.capture.choice import DIRECT_IO
 from harness.capture.program import compile_all
 from harness.disks import small_disk
 from harness.doctor.machine import available_bytes
@@ -52,7 +53,7 @@ def run_guests(rows: Sequence[Row], workspace: Workspace, plan: RunPlan) -> None
 
 def _compile_for_guests(plan: RunPlan) -> None:
     """Compile here what each guest would compile again: it can keep nothing, and emulated it is slow."""
-    if plan.capture == "bpf":
+    if plan.capture == "bpf" or any(case.capture == DIRECT_IO for case in plan.cases):
         compile_all()
     for package in ("harness", "loopdevs", "reference", "suites"):
         compileall.compile_dir(ROOT / package, quiet=2)

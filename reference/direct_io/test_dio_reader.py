@@ -210,11 +210,33 @@ def test_the_error_of_any_part_but_the_last_can_be_lost() -> None:
         outcome = read(one, 0, 32)
         assert (outcome.returned, outcome.completion.lost) == (-errno.EIO, {part.logical})
         may_be_lost = error_may_be_lost(submitted, outcome.completion.failed)
-        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(error_lost=True))
+        lost = one.read(Request(0, [IoVec(0, 32 * BLOCK)], 0), timing=Timing(0, error_lost=True))
         assert lost.error_lost == may_be_lost
         assert lost.returned == (32 * BLOCK if may_be_lost else -errno.EIO)
         results.append(may_be_lost)
     assert results == [True, False]
+
+
+def test_pages_of_a_bio_that_fails_are_read_one_by_one() -> None:
+    bad = {Stripe(1, MIB + DISK + 2 * BLOCK)}
+    odd = Request(0, [IoVec(512, 4 * BLOCK)], 4 * BLOCK)
+    for behaviour, due in ((Behaviour.linux_6_12, [4, 1, 1, 1]), (Behaviour.linux_6_1, [4, 1])):
+        one = Reader(File(4 * BLOCK, [plain(0, 4)]), volume(), Contents(bad), behaviour)
+        outcome = one.read(odd)
+        assert (outcome.returned, lengths(outcome)) == (2 * BLOCK, due)
+        # What was read is kept, and what was not is read again.
+        assert lengths(one.read(odd)) == [1]
+
+
+def test_a_lost_block_takes_its_place_among_vectors() -> None:
+    bad = {Stripe(1, MIB + DISK)}
+    striped = volume(DATA | BlockGroupFlag.RAID0, 2)
+    iov = [IoVec(0, 16 * BLOCK), IoVec(5, 0), IoVec(MIB, 16 * BLOCK)]
+    for behaviour in (Behaviour.linux_6_18, Behaviour.linux_7_2):
+        one = Reader(
+            File(32 * BLOCK, [plain(0, 16), plain(16, 16, 2 * DISK)]), striped, Contents(bad), behaviour
+        )
+        assert len(one.read(Request(0, iov, 32 * BLOCK)).bios) == 2
 
 
 def test_an_error_that_comes_back_early_ends_the_read() -> None:

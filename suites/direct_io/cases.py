@@ -22,6 +22,7 @@ from harness.direct_io.describe import check_unchanged, describe, file_ids, file
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
+from harness.errors import InfrastructureError
 from harness.kernels import HOST, Kernel
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
@@ -47,6 +48,8 @@ class _RandomReads:
     def __call__(self, experiment: Experiment) -> None:
         """Run the case."""
         assert isinstance(experiment, LiveExperiment)
+        if self.damaging and not experiment.filesystem.backing_files:
+            raise InfrastructureError("only loop devices can be damaged: run without --guest-devices drives")
         plan = random_plan(experiment.rng, self.files)
         experiment.step("make files", build, plan, experiment.mount, experiment.btrfs)
         experiment.sync()

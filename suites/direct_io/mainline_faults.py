@@ -96,7 +96,7 @@ MAINLINE_FAULTS = (
         "pages-fail-together",
         "pages of a bio that failed are read one by one",
         "mainline.read",
-        "        for bio in cache.btrfs_read_folio(pages[-1]):\n",
+        "        for bio in cache.btrfs_read_folio(index):\n",
         "        for bio in ():\n",
     ),
     Fault(

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from harness.direct_io.damage import CopyState
 from harness.direct_io.record import DirectRead, Layout
-from reference.direct_io.mainline import File, Reader
+from harness.judge.direct_io import mainline_reader
+from reference.direct_io.mainline import File
 from reference.direct_io.source import IoVec, Request
 from reference.readahead.source import Stripe
 
@@ -77,7 +78,7 @@ def _damage(rng: random.Random, layout: Layout, read: DirectRead) -> list[CopySt
     without checksum it takes.
     """
     file = layout.files[read.file]
-    reader = Reader(file, layout.volume, layout.contents)
+    reader = mainline_reader(layout, read.file)
     length = sum(length for _, length in read.iov)
     outcome = reader.read(Request(read.offset, read.iov, length), nowait=read.nowait)
     if not outcome.submitted or (outcome.pages and file.nodatasum):

@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 KERNEL = "debian:6.12"
 CASE = "extent_state/direct-over-dirty"
 NEXT_CASE = "extent_state/punch-hole"
+DIRECT_READS = ("direct_io/small-raid10", "direct_io/small-damaged-raid1c3")
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,16 @@ def test_a_case_passes_in_a_guest(session: GuestSession, tmp_path: Path) -> None
     manifest = json.loads((bundle / "bundle.json").read_text())
     assert manifest["kernel"]["source"] == KERNEL
     assert (manifest["devices"]["kind"], manifest["devices"]["backing"]) == ("loop", "tmpfs")
+
+
+@pytest.mark.parametrize("name", DIRECT_READS)
+def test_direct_reads_pass_in_a_guest(session: GuestSession, tmp_path: Path, name: str) -> None:
+    verdict = record(session, find_case(name), tmp_path)
+    assert verdict.verdict is Verdict.PASS, verdict
+    assert verdict.lost == 0
+    assert {"return values", "memory", "direct calls", "bios", "cached pages"} <= {
+        check.name for check in verdict.checks if check.compared
+    }
 
 
 SORTS = """

@@ -73,6 +73,10 @@ class Behaviour:
     """Pages that lie one behind the other on the disk, but not in the file, are read by one bio
     (`submit_extent_page`, fs/btrfs/extent_io.c). Since 5.16 they have to in the file too."""
 
+    pages_fail_together: bool = True
+    """If a block of a bio of the page cache has no good copy, none of its pages counts as read
+    (`end_bbio_data_read`, fs/btrfs/extent_io.c). Until 6.1 (`end_bio_extent_readpage`) the others do."""
+
     repairs_in_ring: bool = True
     """A bad copy is followed by the next one, after the last by the first (`next_repair_mirror`,
     fs/btrfs/bio.c; 6.1: `next_mirror`, fs/btrfs/extent_io.c). In 5.10 the copies are tried from the first on,
@@ -105,6 +109,7 @@ Behaviour.linux_6_1 = replace(
     Behaviour.linux_6_12,
     merges_merged=False,
     releases_maps=False,
+    pages_fail_together=False,
     expands_readahead=False,
     loses_errors=False,
 )

@@ -141,7 +141,9 @@ class _Read:
     def error_came_back(self) -> bool:
         """Whether a bio has failed already (`dio->error`)."""
         before = self.timing.bios_before_error
-        return bool(self.ends.done.failed) and before is not None and len(self.outcome.submitted) >= before
+        if before is None or self.timing.error_lost:
+            return False
+        return bool(self.ends.done.failed) and len(self.outcome.submitted) >= before
 
     def raise_error(self) -> None:
         """OSError with EIO if a bio has failed, unless that is lost on the way."""
@@ -185,10 +187,8 @@ class _Read:
         logical = found.block_start + pos - found.start
         kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
         for start, part, copy in self.submit(kind, logical, length):
-            if copy is None:
-                self.iter.zero(part)
-            else:
-                self.iter.copy(self.contents.copy(*copy, start, part))
+            data = self.contents.copy(*copy, start, part) if copy else memoryview(bytes(part))
+            self.iter.copy(data)
 
     def submit(self, kind: BioKind, logical: int, length: int) -> Iterator[Piece]:
         """Send a bio, and yield what comes of it."""
@@ -233,13 +233,14 @@ class _Read:
             return pages
         if not cache.is_bad(pages[-1]):
             return pages
-        for bio in cache.btrfs_read_folio(pages[-1]):
+        if len(pages) > 1:
+            # It is waited for, and those in front of it are copied.
+            return pages[:-1]
+        for bio in cache.btrfs_read_folio(index):
             self.fill_pages(bio)
-        if not cache.is_bad(pages[-1]):
-            return pages
-        if len(pages) == 1:
+        if cache.is_bad(index):
             raise OSError(EIO, "a page cannot be read")
-        return pages[:-1]
+        return pages
 
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
@@ -248,9 +249,13 @@ class _Read:
         if self.nowait:
             self.under_way.update(bio.pages)
         held = self.reader.cache.held
+        fails = any(piece.copy is None for piece in pieces)
         if bio.packed is not None:
-            if any(piece.copy is None for piece in pieces) or self.contents.inflated(bio.packed) is None:
+            if fails or self.contents.inflated(bio.packed) is None:
                 held.update(dict.fromkeys(bio.pages))
+            return
+        if fails and self.behaviour.pages_fail_together:
+            held.update(dict.fromkeys(bio.pages))
             return
         pages = iter(bio.pages)
         for logical, length, copy in pieces:
