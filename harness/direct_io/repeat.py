@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-__all__: list[str] = []
+__all__ = ["read_all", "share", "write"]
 
 BLOCK = 4096
 POISON = 0xA5

@@ -9,18 +9,30 @@ from dataclasses import dataclass, field
 from harness.bundle import Bundle
 from harness.direct_io.record import load_layout, load_reads
 from harness.direct_io.scene import Scene, scene_of
+from harness.direct_io.script import script
 from harness.direct_io.shrink import shrink
 from harness.direct_io.trial import Trial, attempt
 from harness.errors import InfrastructureError, UserError
 from harness.judge.direct_io import ReaderFactory, judge_reads, mainline_reader
 from loopdevs import Workspace
 
-__all__ = ["Smallest", "smallest"]
+__all__ = ["Shrunk", "Smallest", "Tell", "smallest"]
 
 CHANCES = 3
 """How often what was recorded may come out right, before it is given up."""
 
 Tell = Callable[[str], None]
+"""Is told of each smaller scene."""
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """What a user gets of it."""
+
+    summary: str
+    """What is wrong, in one line."""
+    script: str
+    """Repeats it."""
 
 
 @dataclass
@@ -32,6 +44,11 @@ class Smallest:
     trial: Trial
     tries: int = 0
     """How many scenes were made."""
+
+    def shrunk(self) -> Shrunk:
+        """Return what a user gets of it."""
+        summary = f"the smallest of {self.tries}: {self.trial.wrong()[self.check]}"
+        return Shrunk(summary, script(self.trial, self.check))
 
 
 def smallest(
