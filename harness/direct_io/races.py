@@ -17,7 +17,9 @@ from reference.direct_io.concurrent import BLOCK, GARBAGE, ZEROS, Change, Change
 __all__ = ["RACES_FILE", "Race", "RaceRead", "RacesCapture", "Seen", "load_race", "seen_in", "words"]
 
 RACES_FILE = "direct_io_race.json"
-CHANGES_FILE, READS_FILE, SEEN_FILE = (f"direct_io_race_{name}.npz" for name in ("changes", "reads", "seen"))
+CHANGES_FILE, CUTS_FILE, READS_FILE, SEEN_FILE = (
+    f"direct_io_race_{name}.npz" for name in ("changes", "cuts", "reads", "seen")
+)
 WORD = 8
 INDEX_BITS = 40
 """A word is its version, and below that its place in the file, from 1: so no word is zero."""
@@ -130,7 +132,10 @@ class RaceRecording(Recording):
         assert self.race is not None
         race = self.race
         writer.add_json(RACES_FILE, {"chunk": race.chunk})
-        writer.add_table(CHANGES_FILE, _table(_names(Change), map(astuple, race.changes)))
+        changes = [[getattr(change, name) for name in _CHANGE] for change in race.changes]
+        writer.add_table(CHANGES_FILE, _table(_CHANGE, changes))
+        cuts = [(number, cut) for number, change in enumerate(race.changes) for cut in change.cuts]
+        writer.add_table(CUTS_FILE, _table(("change", "cut"), cuts))
         rows = [[getattr(read, name) for name in _READ] for read in race.reads]
         writer.add_table(READS_FILE, _table(_READ, rows))
         seen = [(number, *astuple(one)) for number, read in enumerate(race.reads) for one in read.seen]
@@ -140,9 +145,12 @@ class RaceRecording(Recording):
 def load_race(bundle: Bundle) -> Race:
     """Return what was kept; UserError if it is something else."""
     try:
+        cuts: dict[int, list[int]] = {}
+        for number, cut in _rows(bundle.table(CUTS_FILE), ("change", "cut")):
+            cuts.setdefault(number, []).append(cut)
         changes = [
-            Change(ChangeKind(kind), *rest)
-            for kind, *rest in _rows(bundle.table(CHANGES_FILE), _names(Change))
+            replace(Change(ChangeKind(kind), *rest), cuts=tuple(cuts.get(number, ())))
+            for number, (kind, *rest) in enumerate(_rows(bundle.table(CHANGES_FILE), _CHANGE))
         ]
         seen: dict[int, list[Seen]] = {}
         for number, *rest in _rows(bundle.table(SEEN_FILE), ("read", *_names(Seen))):
@@ -158,7 +166,7 @@ def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-_READ = _names(RaceRead)[:-1]
+_CHANGE, _READ = _names(Change)[:-1], _names(RaceRead)[:-1]
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[int]]) -> Table:

@@ -9,12 +9,13 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from harness.direct_io.aio import Aio
+from harness.direct_io.extents import extent_starts
 from harness.direct_io.races import RaceRead, seen_in, words
 from harness.errors import InfrastructureError
 from reference.direct_io.concurrent import Change, ChangeKind
@@ -67,8 +68,16 @@ def _change(path: Path, planned: Iterable[PlannedChange], number: int) -> list[C
                     os.ftruncate(fds[ChangeKind.BUFFERED], offset)
                 elif os.pwritev(fds[kind], [memory], offset) != len(memory):
                     raise InfrastructureError(f"a write of {length} bytes at {offset} stopped early")
-                changes.append(Change(kind, offset, length, begin, time.monotonic_ns()))
+                over = time.monotonic_ns()
+                changes.append(Change(kind, offset, length, begin, over, _cuts(fds, kind, offset, length)))
         return changes
+
+
+def _cuts(fds: Mapping[ChangeKind, int], kind: ChangeKind, offset: int, length: int) -> tuple[int, ...]:
+    """Return where a direct write was cut, for want of room in one piece."""
+    if kind is not ChangeKind.DIRECT:
+        return ()
+    return tuple(extent_starts(fds[kind], offset + 1, offset + length))
 
 
 def _read(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -124,4 +124,17 @@ def _wholes(race: Race, read: RaceRead, states: States, lo: int, hi: int) -> Ite
             chunks[block * BLOCK // race.chunk][block] = seen.version
     for chunk, found in chunks.items():
         versions = sorted(set(found.values()))
-        yield WRITES, 1, "" if states.has(found, lo, hi) else f"chunk {chunk} is of versions {versions}"
+        cuts = {cut for version in versions if version > 0 for cut in race.changes[version - 1].cuts}
+        whole = all(states.has(piece, lo, hi) for piece in _pieces(found, cuts))
+        yield WRITES, 1, "" if whole else f"chunk {chunk} is of versions {versions}, cut at {sorted(cuts)}"
+
+
+def _pieces(found: Mapping[int, int], cuts: Set[int]) -> Iterator[dict[int, int]]:
+    """Divide blocks where an extent begins in one of the writes that were found."""
+    piece: dict[int, int] = {}
+    for block in sorted(found):
+        if piece and block * BLOCK in cuts:
+            yield piece
+            piece = {}
+        piece[block] = found[block]
+    yield piece

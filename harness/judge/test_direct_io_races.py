@@ -77,6 +77,15 @@ def test_what_is_not_allowed_is_seen(check: str, read: RaceRead) -> None:
     assert check in _wrong(read)
 
 
+def test_a_write_that_was_cut_is_whole_piece_by_piece() -> None:
+    cut = [replace(change, cuts=(BLOCK,) if number == 1 else ()) for number, change in enumerate(CHANGES)]
+    assert _wrong(_read(120, 130, (2, 1, 2, 2, 1, 1, 1, 1)), changes=cut) == set()
+    assert _wrong(_read(120, 130, (2, 2, 2, 1, 1, 1, 1, 1)), changes=cut) == {"writes whole"}
+    # Other writes' cuts are no excuse.
+    cut = [replace(change, cuts=(BLOCK,) if number == 2 else ()) for number, change in enumerate(CHANGES)]
+    assert _wrong(_read(120, 130, (2, 1, 2, 2, 1, 1, 1, 1)), changes=cut) == {"writes whole"}
+
+
 def test_a_torn_block_is_seen() -> None:
     torn = replace(_read(120, 130, (1,)), seen=[Seen(0, 1, 1), Seen(0, 1, 2)])
     assert "blocks whole" in _wrong(torn)

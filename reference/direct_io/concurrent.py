@@ -49,6 +49,8 @@ class Change:
     length: int
     begin_ns: int
     end_ns: int
+    cuts: tuple[int, ...] = ()
+    """Of a direct write: where inside of it another extent begins, bytes."""
 
 
 class States:
