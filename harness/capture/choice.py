@@ -13,6 +13,7 @@ from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.measured import MeasuredCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
@@ -23,6 +24,7 @@ __all__ = [
     "DEEP_DIRECT_IO",
     "DIRECT_IO",
     "MEASURED",
+    "RACES",
     "READAHEAD",
     "READS",
     "CaptureFactory",
@@ -40,6 +42,8 @@ DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
 DEEP_DIRECT_IO = "direct-io-calls"
 """The same for cases in which several reads are under way at a time."""
+RACES = "races"
+"""The one of cases that read files directly which are changed at the same time."""
 MEASURED = "measured"
 """The one of cases that measure, and record nothing."""
 
@@ -48,6 +52,7 @@ _BY_THE_CASE: dict[str, Callable[[], Capture]] = {
     READS: ReadsCapture,
     DIRECT_IO: DirectIoCapture,
     DEEP_DIRECT_IO: partial(DirectIoCapture, by_call=True),
+    RACES: RacesCapture,
     MEASURED: MeasuredCapture,
 }
 """Those that the case itself makes use of."""

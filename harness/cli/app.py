@@ -29,6 +29,7 @@ from harness.cli import (
     report,
     run,
     selftest,
+    shrink,
 )
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
@@ -56,6 +57,7 @@ app.command("run")(run.run)
 app.command("resume")(run.resume)
 app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
+app.command("shrink")(shrink.shrink)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("history")(history.history)

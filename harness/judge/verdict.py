@@ -14,6 +14,7 @@ from harness.bundle import Bundle
 from harness.errors import UserError
 from harness.judge.direct_io import DirectReadsJudgement, judge_direct_reads
 from harness.judge.direct_io_evidence import bundle_evidence
+from harness.judge.direct_io_races import checks_of_race
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import KNOWN_ISSUE, known_issue
@@ -46,6 +47,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
+    checks += checks_of_race(bundle)
     direct_reads = DirectReadsJudgement()
     evidence: tuple[Evidence, ...] = ()
     try:

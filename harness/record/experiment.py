@@ -15,6 +15,7 @@ from typing import Any
 from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
 from harness.measured import MeasuredCapture
@@ -132,6 +133,11 @@ class LiveExperiment:
     def measured(self) -> MeasuredCapture:
         """Return what keeps measurements, in a case whose `capture` that is."""
         assert isinstance(self._capture, MeasuredCapture)
+        return self._capture
+
+    def races(self) -> RacesCapture:
+        """Return what keeps reads during changes, in a case whose `capture` that is."""
+        assert isinstance(self._capture, RacesCapture)
         return self._capture
 
     @contextmanager
