@@ -106,6 +106,7 @@ _FIELDS = [
     ("nsets", "u1"),
     ("status", "u1"),
     ("reserve", "<u2"),
+    ("unused", "<u4"),
 ]
 RECORD = np.dtype([("header", f"V{HEADER_BYTES}"), *_FIELDS])
 EVENT_BYTES = RECORD.itemsize - HEADER_BYTES
@@ -213,7 +214,7 @@ def load_set(bundle: Bundle) -> SetOnDisk:
             NodeOnDisk(_bkey(*words), level, sets) for (*words, level), sets in zip(heads, bsets, strict=True)
         ]
         return SetOnDisk(nodes=found, gens=bundle.table(GENS_FILE)["gen"].tobytes(), **facts)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(f"{bundle.path}: what was found on the cache device is damaged: {error!r}") from None
 
 

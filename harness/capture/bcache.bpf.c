@@ -38,6 +38,7 @@ struct event {
 	__u8 nsets;
 	__u8 status;
 	__u16 reserve;	/* buckets in the reserve for nodes */
+	__u32 unused;	/* a record is a multiple of 8 bytes */
 };
 
 enum counter { RECORDED, LOST_RING, LOST_TASK, LONG_KEYS, COUNTERS };

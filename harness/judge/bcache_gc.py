@@ -31,8 +31,6 @@ class Collections:
 
     replay: Replay
     counts: Counter[str] = field(default_factory=Counter)
-    pid: int = 0
-    """Of the collector, 0 when there is none at work."""
     nodes: int = 0
     """Nodes marked in this collection, less those that were coalesced away."""
     nodes_pre: int = 0
@@ -55,7 +53,7 @@ class Collections:
         kind = Kind(e.kind)
         if kind is Kind.GC_START:
             self._start(e)
-        if e.pid != self.pid:
+        if e.pid != self.replay.collector:
             return
         if self.marked:
             self._rewritten(e, *self.marked)
@@ -78,7 +76,8 @@ class Collections:
         return len(self.replay.changes) != self.changes
 
     def _start(self, e: Event) -> None:
-        self.pid, self.nodes, self.nodes_pre, self.use = e.pid, 0, 0, (0, 0, 0)
+        self.replay.collector = e.pid
+        self.nodes, self.nodes_pre, self.use = 0, 0, (0, 0, 0)
         self.pausing, self.window, self.marked = False, None, None
         self.counts["garbage collections"] += 1
 
@@ -190,7 +189,7 @@ class Collections:
         self.replay.compare(NODES, self.nodes, e.k0)
         self._compare_use((e.k2, e.k1 // 8, e.old0 >> 9))
         self.replay.c.gc_stats.nodes = e.k0
-        self.pid = 0
+        self.replay.collector = 0
 
 
 def _look(node: Node) -> tuple[bool, tuple[int, int, int]]:

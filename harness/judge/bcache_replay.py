@@ -72,6 +72,8 @@ class Replay:
     tasks: dict[int, Task] = field(default_factory=dict)
     changes: list[tuple[int, int]] = field(default_factory=list)
     """Every change of a gen so far: bucket, gen before."""
+    collector: int = 0
+    """The task that collects garbage, 0 while none does."""
     written_gens: tuple[bytes, bytes] | None = None
     """The gens when the prios that were written last were begun, and when they were finished."""
 
@@ -133,6 +135,7 @@ class Replay:
     def _insert(self, e: Event) -> None:
         node = self.node(e.node)
         k = e.key
+        assert k.position <= node.key.position, f"{k} is inserted into {node}"
         if node.level:
             self._check_node_key(k)
         replace_key = e.replace_key
@@ -213,6 +216,9 @@ class Replay:
         old = self.node(e.node)
         task = self.task(e)
         self._compare_shape(SORTED, old, e)
+        splitting = task.split and task.split.b is old and task.split.n1 is None
+        if not splitting and not task.coalesce and e.pid != self.collector:
+            raise Disagreement(SORTED, "no split of it, no collection", f"replaces {old}")
         task.sort = Sort(old, self.node(e.k0), len(self.changes))
 
     def _sorted_into(self, e: Event) -> None:
