@@ -37,6 +37,8 @@ class Collections:
     """How many there were at the last pause for their number."""
     use: tuple[int, int, int] = (0, 0, 0)
     """Keys, their words and sectors, of the nodes marked."""
+    finishing: bool = False
+    """All nodes were marked: the next statistics are those of the collection."""
     pausing: bool = False
     """A pause has begun, and it is not known yet why."""
     window: int | None = None
@@ -53,7 +55,7 @@ class Collections:
         kind = Kind(e.kind)
         if kind is Kind.GC_START:
             self._start(e)
-        if e.pid != self.replay.collector:
+        if e.pid != self.replay.collector or (kind is Kind.GC_STATS and not self.finishing):
             return
         if self.marked:
             self._rewritten(e, *self.marked)
@@ -66,6 +68,8 @@ class Collections:
                 self._coalesced(e)
             case Kind.GC_PAUSE:
                 self._pause(e)
+            case Kind.GC_FINISH:
+                self.finishing = True
             case Kind.GC_STATS:
                 self._finish(e)
         self.changes = len(self.replay.changes)
@@ -78,7 +82,7 @@ class Collections:
     def _start(self, e: Event) -> None:
         self.replay.collector = e.pid
         self.nodes, self.nodes_pre, self.use = 0, 0, (0, 0, 0)
-        self.pausing, self.window, self.marked = False, None, None
+        self.finishing, self.pausing, self.window, self.marked = False, False, None, None
         self.counts["garbage collections"] += 1
 
     def _mark(self, e: Event) -> None:

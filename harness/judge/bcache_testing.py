@@ -52,8 +52,8 @@ class _Probes:
 
     def bucket(self, kind: Kind, b: Bucket) -> None:
         """Note that the gen of a bucket is about to change."""
-        values = {"k0": int(b.gc_mark), "k1": b.pin, "k2": b.last_gc}
-        self.add(kind, value=b.number, status=b.gen + 1 & 0xFF, **values)
+        gen = b.gen + 1 & 0xFF
+        self.add(kind, value=b.number, status=gen, k0=int(b.gc_mark), k1=b.pin, k2=b.last_gc)
 
     def wrappers(self) -> Iterator[tuple[Any, str, Wrapper]]:
         """Yield where the model is to be probed, and by what."""
@@ -186,6 +186,7 @@ class _Probes:
                 self.add(Kind.GC_PAUSE, value=-(-pause.sleep_ms * HZ // 1000), k2=c.bucket_wait_cnt)
                 yield pause
             g = c.gc_stats
+            self.add(Kind.GC_FINISH)
             self.add(Kind.GC_STATS, k0=g.nodes, k1=g.key_bytes, k2=g.nkeys, old0=g.data)
             self.collecting = False
 

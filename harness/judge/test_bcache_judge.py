@@ -41,8 +41,8 @@ UNSEEN = {
     "rest_of_a_cut_key_is_dropped",
     "root_stays_the_old_one",
 }
-"""Marks of buckets, reserves, sums of dirty sectors, where data are put and what a task still has to insert are
-not recorded. Or the model breaks down at once."""
+"""Not recorded: marks of buckets, reserves, sums of dirty sectors, where data are put, what a task has still
+to insert. Or the model breaks down at once."""
 
 
 @cache
