@@ -84,8 +84,8 @@ class Kind(IntEnum):
     GC_FINISH = 18
     """bch_btree_gc_finish() entered: k0: jiffies."""
     GC_STATS = 19
-    """bch_update_bucket_in_use() entered by the collector: k0, k1, k2, old0: nodes, key_bytes, nkeys, data; of
-    this collection after GC_FINISH, else of the one before (bch_bucket_alloc asks, too). Bytes."""
+    """bch_update_bucket_in_use() entered by the collector: k0, k1, k2, old0: nodes, key_bytes, nkeys, data.
+    After GC_FINISH of this collection, in bytes; before it of the last one (bch_bucket_alloc asks, too)."""
     PRIO_WRITE = 20
     """bch_prio_write() entered."""
     PRIO_WRITTEN = 21

@@ -14,11 +14,10 @@ from dataclasses import dataclass, field
 
 from harness.bcache.record import Event, Kind, SetOnDisk
 from harness.judge.bcache_tasks import Coalesce, Disagreement, Sort, Split, Task
+from reference.bcache import btree, gc
 from reference.bcache.behaviour import Behaviour
 from reference.bcache.bkey import ZERO_POSITION, Bkey, Position, key, make_ptr, max_key, ptr_gen, ptr_offset
 from reference.bcache.bset import InsertStatus
-from reference.bcache.btree import divide
-from reference.bcache.gc import default_blocks, move_keys
 from reference.bcache.geometry import BUCKET_GC_GEN_MAX, PAGE_BYTES, SECTOR, Geometry
 from reference.bcache.live_map import LiveMap
 from reference.bcache.node import Node, bch_btree_init_next, btree_node_write
@@ -268,7 +267,7 @@ class Replay:
         if n1 is None:
             return
         if split.is_split and not split.divided and split.made and node is split.made[0]:
-            divide(n1, split.made[0], split.b.key.position)
+            btree.divide(n1, split.made[0], split.b.key.position)
             split.divided = True
         if node is n1:
             expected = (1 + (split.b is self.root)) if split.is_split else 0
@@ -308,8 +307,8 @@ class Replay:
         n = len(merge.old) - merge.written - 1
         if n < 1 or len(merge.new) != len(merge.old) or node is not merge.new[n]:
             return
-        blocks = default_blocks(self.c) * 2 // 3
-        moved = move_keys(merge.new[n], merge.new[n - 1], merge.old[0] if n == 1 else None, blocks)
+        blocks = gc.default_blocks(self.c) * 2 // 3
+        moved = gc.move_keys(merge.new[n], merge.new[n - 1], merge.old[0] if n == 1 else None, blocks)
         self.compare(COALESCED, True, moved)
         merge.written += 1
 
