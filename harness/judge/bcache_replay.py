@@ -10,14 +10,15 @@ keeps, whether a node is split and where, how coalesced nodes are filled, and wh
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.bcache.record import Event, Kind, SetOnDisk
 from harness.judge.bcache_tasks import Coalesce, Disagreement, Sort, Split, Task
 from reference.bcache import btree, gc
 from reference.bcache.behaviour import Behaviour
-from reference.bcache.bkey import ZERO_POSITION, Bkey, Position, key, make_ptr, max_key, ptr_gen, ptr_offset
-from reference.bcache.bset import InsertStatus
+from reference.bcache.bkey import ZERO_POSITION, Bkey, key, make_ptr, max_key, ptr_gen, ptr_offset
+from reference.bcache.bset import Bset, InsertStatus
 from reference.bcache.geometry import BUCKET_GC_GEN_MAX, PAGE_BYTES, SECTOR, Geometry
 from reference.bcache.live_map import LiveMap
 from reference.bcache.node import Node, bch_btree_init_next, btree_node_write
@@ -348,8 +349,7 @@ class Replay:
 def _read_back(node: Node) -> list[Bkey]:
     """Return the keys of all sets that were written, newer ones over older ones."""
     if node.level:
-        every = sorted((k for keys in node.on_disk for k in keys), key=_position)
-        return [k.copy() for k in every if not node.ops.key_invalid(k)]
+        return node.keys.mergesort([_bset(keys) for keys in node.on_disk], node.ops.key_invalid)
     live = LiveMap()
     for keys in node.on_disk:
         for k in keys:
@@ -361,8 +361,10 @@ def _read_back(node: Node) -> list[Bkey]:
     return merged
 
 
-def _position(k: Bkey) -> Position:
-    return k.position
+def _bset(keys: Sequence[Bkey]) -> Bset:
+    bset = Bset(0)
+    bset.replace([k.copy() for k in keys])
+    return bset
 
 
 def _status(value: int) -> str:

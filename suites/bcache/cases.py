@@ -125,6 +125,16 @@ def _moved(work: Work) -> None:
         work.write(f"meanwhile-{turn}", work.part(800), 512, 48 * MIB)
 
 
+def _evicted(work: Work) -> None:
+    """Nodes lose their memory, and are read again from what was written of them."""
+    for turn in range(3):
+        work.write(f"before-{turn}", work.part(4_000), 512, 32 * MIB)
+        work.collect()
+        work.set_of_cache("internal/prune_cache", "100000")
+        job: Options = {"rw": "randrw", "bssplit": MIXED_SIZES, "io_size": work.part(4 * MIB)}
+        work.fio(f"after-{turn}", {"a": job}, size=32 * MIB)
+
+
 @dataclass(frozen=True)
 class Workload:
     """A workload, and the mode of the cache it is for."""
@@ -154,6 +164,7 @@ WORKLOADS = (
     Workload("full", "writethrough", "more data than fit: buckets are used again, keys get stale", _full),
     Workload("written-back", "writeback", "writeback at full speed against writes", _written_back),
     Workload("switched", "writethrough", "all modes in turn; the cache is detached and attached", _switched),
+    Workload("evicted", "writeback", "nodes are thrown out of memory and read again", _evicted),
     Workload("moved", "writeback", "what is left in almost empty buckets is moved elsewhere", _moved),
 )
 
