@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_together_they_do_what_matters_on_both_kernels() -> None:
             "garbage collections",
         ):
             assert counts[what], f"{what} on {kernel}"
+
+
+def test_collections_of_one_kernel_do_not_pause_by_the_rule_of_the_other() -> None:
+    wrong = {path: _checks_by_the_other_rule(path) for path in BUNDLES if verdict_of(path).counts["pauses"]}
+    assert {"pauses of collections"} in wrong.values()
+    assert all(checks <= {"pauses of collections"} for checks in wrong.values())
+
+
+def _checks_by_the_other_rule(path: Path) -> set[str]:
+    bundle = Bundle.open(path)
+    found = load_set(bundle)
+    other = replace(found, members=[] if found.members else ["bucket_wait_cnt"])
+    checks = judge_events(events_of(bundle), other).checks
+    return {check.name for check in checks if check.verdict is Verdict.FAIL}
 
 
 @pytest.mark.parametrize("name", IN_THE_REPLAY)
