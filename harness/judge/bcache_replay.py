@@ -24,7 +24,7 @@ from reference.bcache.live_map import LiveMap
 from reference.bcache.node import Node, bch_btree_init_next, btree_node_write
 from reference.bcache.structs import Cache, CacheSet, GcMark, Replacement
 
-__all__ = ["CHECKS", "COUNTS", "Replay", "errno", "geometry_of"]
+__all__ = ["CHECKS", "COUNTS", "LOOKUPS", "Replay", "errno", "geometry_of"]
 
 KEYS = "keys inserted or refused"
 NODE_KEYS = "keys of nodes"
@@ -35,7 +35,8 @@ SPLITS = "splits and compactions"
 COALESCED = "nodes coalesced"
 GENS = "gens of buckets"
 ROOTS = "roots"
-CHECKS = (KEYS, NODE_KEYS, SETS, SORTED, WRITTEN, SPLITS, COALESCED, GENS, ROOTS)
+LOOKUPS = "keys found by reads"
+CHECKS = (KEYS, LOOKUPS, NODE_KEYS, SETS, SORTED, WRITTEN, SPLITS, COALESCED, GENS, ROOTS)
 """The checks of the replay."""
 COUNTS = (
     "keys refused",
@@ -48,9 +49,15 @@ COUNTS = (
     "nodes read again",
     "replaced while gens changed",
     "height of the tree",
+    "hits",
+    "misses",
+    "misses that bypass the cache",
+    "reads while gens changed",
 )
 """What is counted besides."""
 EINTR = 4
+RECENT = 8
+"""So many gens may have changed while a read went over a leaf."""
 
 
 def geometry_of(found: SetOnDisk) -> Geometry:
@@ -98,6 +105,7 @@ class Replay:
             Kind.GC_COALESCED: self._coalesced,
             Kind.PRIO_WRITE: self._prio_write,
             Kind.PRIO_WRITTEN: self._prio_written,
+            Kind.LOOKUP: self._lookup,
         }
 
     def step(self, e: Event) -> None:
@@ -161,6 +169,22 @@ class Replay:
             words = "{} sets, {} words in the last, {} blocks written".format
             sets, last, written = model
             raise Disagreement(check, words(sets + 1, last, written), words(e.nsets + 1, e.words, e.written))
+
+    def _lookup(self, e: Event) -> None:
+        """A read finds the next extent of the leaf that is of use, or else where the leaf ends."""
+        node = self.node(e.node)
+        place, k = (e.value, e.old0), e.key
+        if k.position <= place:
+            return
+        found = next(node.keys.filtered(node.ops.key_bad, place), None) or key(*node.key.position, 0)
+        recent = {bucket for bucket, _ in self.changes[-RECENT:]}
+        if found != k and recent & {self.c.geometry.bucket_of(ptr) for ptr in (*found.ptr, *k.ptr)}:
+            self.counts["reads while gens changed"] += 1
+            return
+        self.compare(LOOKUPS, found, k)
+        is_hit = k.inode == e.value and k.start <= e.old0 and bool(k.size)
+        missed = "misses that bypass the cache" if e.status else "misses"
+        self.counts["hits" if is_hit else missed] += 1
 
     # Sets of a node
 

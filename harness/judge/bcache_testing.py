@@ -24,8 +24,10 @@ from reference.bcache.node import Node
 from reference.bcache.structs import Bucket, CacheSet, Reserve
 from reference.bcache.testing import TIGHT, Work
 
-__all__ = ["Recorded", "columns_of", "recorded"]
+__all__ = ["COLLECTOR", "Recorded", "columns_of", "recorded"]
 
+COLLECTOR = 2
+"""The task that collects garbage."""
 HZ = 250
 _ERRNO_EINTR = (1 << 32) - 4
 _ERRNO_OTHER = (1 << 32) - 1
@@ -44,7 +46,7 @@ class _Probes:
 
     def add(self, kind: Kind, b: Node | None = None, **values: int) -> None:
         """Note an event, of a node as it is."""
-        e = _NO_EVENT._replace(time_ns=len(self.events), pid=2 if self.collecting else 1, kind=kind)
+        e = _NO_EVENT._replace(time_ns=len(self.events), pid=COLLECTOR if self.collecting else 1, kind=kind)
         if b is not None:
             shape = {"words": b.keys.last.u64s, "nsets": b.keys.nsets, "written": b.written}
             e = e._replace(node=b.key.ptr[0], level=b.level, **shape)

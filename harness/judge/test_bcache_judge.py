@@ -14,7 +14,10 @@ from harness.bcache.record import Event, Kind, events_of, load_set, save_events,
 from harness.bundle import BundleWriter
 from harness.errors import UserError
 from harness.judge.bcache import BcacheJudgement, behaviour_of, judge_events
-from harness.judge.bcache_testing import Recorded, columns_of, recorded
+from harness.judge.bcache_disk import DISK_CHECKS
+from harness.judge.bcache_gc import GC_CHECKS
+from harness.judge.bcache_replay import CHECKS, LOOKUPS, Replay
+from harness.judge.bcache_testing import COLLECTOR, Recorded, columns_of, recorded
 from harness.verdicts import Check, Verdict
 from reference.bcache.behaviour import Behaviour
 from reference.bcache.faults import FAULTS
@@ -73,6 +76,9 @@ def test_what_the_model_does_agrees_with_the_model(behaviour: Behaviour, geometr
 def test_every_check_has_something_to_compare() -> None:
     judgement = judged(recorded(1, 1200))
     assert all(check.compared for check in judgement.checks)
+    assert {check.name for check in judgement.checks} >= set(CHECKS) - {LOOKUPS} | set(GC_CHECKS) | set(
+        DISK_CHECKS
+    )
     assert judgement.counts["coalesced"]
     assert judgement.counts["nodes rewritten"]
 
@@ -146,6 +152,31 @@ def test_a_pause_of_wrong_length_and_none_where_one_is_due() -> None:
     for changed in (longer, none):
         [failed] = [c for c in judge_events(changed, record.found).checks if c.verdict is Verdict.FAIL]
         assert failed.name == "pauses of collections"
+
+
+def test_what_a_read_finds_is_compared() -> None:
+    events, found = sound().events, sound().found
+    half = len(events) // 2
+    replay = Replay(found, behaviour_of(found))
+    for event in events[:half]:
+        replay.collector = event.pid if event.pid == COLLECTOR else 0
+        replay.step(event)
+    leaf = next(n for n in replay.nodes.values() if not n.level and any(n.keys.filtered(n.ops.key_bad)))
+    first = next(leaf.keys.filtered(leaf.ops.key_bad))
+    words = dict(zip(("k0", "k1", "k2"), first.words(), strict=True))
+    hit = Event(*[0] * len(Event._fields))._replace(
+        kind=Kind.LOOKUP, node=leaf.key.ptr[0], old0=first.start, value=first.inode, **words
+    )
+    judgement = judge_events([*events[:half], hit, *events[half:]], found)
+    assert wrong(judgement) == []
+    assert (judgement.counts["hits"], judgement.counts["misses"]) == (1, 0)
+    elsewhere = hit._replace(k2=hit.k2 + (1 << 8))
+    [failed] = [
+        check
+        for check in judge_events([*events[:half], elsewhere, *events[half:]], found).checks
+        if check.verdict is Verdict.FAIL
+    ]
+    assert failed.name == "keys found by reads"
 
 
 def test_the_disk_is_compared() -> None:
