@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A crash experiment on the running kernel: work is logged, then sets begin on what crashes leave."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from harness.bcache.crash.moments import Moment, choose, disk_at
+from harness.bcache.crash.plan import Batch, CrashPlan, Write, batches
+from harness.bcache.crash.record import WINDOW_BYTES, CrashRecord, Recovery
+from harness.bcache.crash.rig import Rig, rig
+from harness.bcache.crash.stamps import Stamps, content, stamps_of
+from harness.bcache.crash.write_log import SECTOR
+from harness.record.kmsg import KernelLog
+from loopdevs import LoopdevsError, Workspace
+from loopdevs.bcache_control import cache_set_of, sysfs_of
+from loopdevs.bcache_layout import DATA_OFFSET_BYTES
+
+__all__ = ["BEGIN", "record_crashes"]
+
+BEGIN = "begin"
+"""Mark in the log: from here on, the set is at work."""
+_CHUNK = 1 << 20
+_READ_SECTORS = 64
+_WORKERS = 4
+
+
+def record_crashes(plan: CrashPlan, seed: int, count: int, workspace: Workspace) -> CrashRecord:
+    """Do the work of a plan, choose `count` moments, and have the kernel recover from each.
+
+    LoopdevsError when a device cannot be made. What the kernel refuses is part of the record.
+    """
+    with rig(plan, workspace) as made:
+        made.mark(BEGIN)
+        _work(made, seed)
+        made.bcache.stop()
+        entries = made.end_log()
+        begin = next(n for n, entry in enumerate(entries) if entry.mark == BEGIN)
+        moments = choose(entries, begin, count, random.Random(seed))
+        log = KernelLog()
+        try:
+            recoveries = [_recover(made, disk_at(entries, m, made.disks), m, log) for m in moments]
+        finally:
+            log.close()
+        return CrashRecord(plan, seed, made.disks, entries, recoveries)
+
+
+def _work(made: Rig, seed: int) -> None:
+    device = made.bcache.device
+    fd = os.open(device, os.O_RDWR | os.O_DIRECT)
+    try:
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            for batch in batches(made.plan, seed):
+                list(pool.map(lambda write: _write(fd, write), batch.writes))
+                _after(made, fd, batch)
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, write: Write) -> None:
+    size = write.sectors * SECTOR
+    with mmap.mmap(-1, size) as buffer:
+        buffer.write(content(write.number, write.sector, write.sectors))
+        flags = os.RWF_DSYNC if write.fua else 0
+        if os.pwritev(fd, [buffer], write.sector * SECTOR, flags) != size:
+            raise LoopdevsError(f"a write of {size} bytes was cut short")
+
+
+def _after(made: Rig, fd: int, batch: Batch) -> None:
+    """Tell the log what is durable by now, and do what follows the batch."""
+    for write in batch.writes:
+        if write.fua:
+            made.mark(f"fua-{write.number}")
+    if batch.flush:
+        os.fsync(fd)
+        made.mark(f"flushed-{batch.writes[-1].number}")
+    if batch.read is not None:
+        with mmap.mmap(-1, _READ_SECTORS * SECTOR) as buffer:
+            os.preadv(fd, [buffer], batch.read * SECTOR)
+    if batch.collect:
+        folder = cache_set_of(made.bcache.cache)
+        assert folder is not None
+        (folder / "internal" / "trigger_gc").write_text("1")
+    if batch.write_back:
+        made.bcache.flush()
+
+
+def _recover(made: Rig, disk: bytearray, moment: Moment, log: KernelLog) -> Recovery:
+    """Let the kernel begin with a disk, read all that it shows, stop it, and see what it left on the disk."""
+    made.put(disk)
+    said = len(log.lines())
+    try:
+        made.bcache.register()
+    except LoopdevsError as error:
+        made.bcache.stop()
+        return Recovery(moment, log.lines()[said:], refused=str(error))
+    # Reading fills no cache in this mode, and what is cached is read from there all the same.
+    folder = sysfs_of(made.bcache.backing)
+    (folder / "cache_mode").write_text("none")
+    state = made.bcache.state
+    stamps = _read_all(made.bcache.device, made.plan.layout.backing_bytes - DATA_OFFSET_BYTES)
+    made.bcache.stop()
+    offsets, blocks = _changed(disk, made.content())
+    return Recovery(moment, log.lines()[said:], None, state, stamps, offsets, blocks)
+
+
+def _read_all(device: Path, size: int) -> Stamps:
+    found = []
+    fd = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, _CHUNK) as buffer:
+            for offset in range(0, size, _CHUNK):
+                wanted = min(_CHUNK, size - offset)
+                with memoryview(buffer) as view:
+                    if os.preadv(fd, [view[:wanted]], offset) != wanted:
+                        raise LoopdevsError(f"a read of {wanted} bytes was cut short")
+                    found.append(stamps_of(bytes(view[:wanted]), offset // SECTOR))
+    finally:
+        os.close(fd)
+    return np.concatenate(found)
+
+
+def _changed(before: bytes | bytearray, after: bytes) -> tuple[Sequence[int], bytes]:
+    """Return the numbers of the windows of 4 KiB that differ, and what is in them."""
+    old, new = (np.frombuffer(data, "u1").reshape(-1, WINDOW_BYTES) for data in (before, after))
+    [windows] = np.nonzero((old != new).any(1))
+    return windows.tolist(), new[windows].tobytes()
