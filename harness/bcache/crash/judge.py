@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from harness.bcache.crash.moments import Disks, disk_at
 from harness.bcache.crash.plan import batches
-from harness.bcache.crash.predict import Prediction, checked_cache, places, predict
+from harness.bcache.crash.predict import DATA_START, Prediction, checked_cache, places, predict
 from harness.bcache.crash.record import CrashRecord, Recovery
 from harness.bcache.crash.stamps import Stamps, stamps_of
 from harness.bcache.crash.write_log import SECTOR
@@ -102,7 +102,7 @@ def _judge(record: CrashRecord, recovery: Recovery, tally: _Tally) -> None:
 def floors(record: CrashRecord, position: int) -> Stamps:
     """Return of each sector the newest write that was acknowledged as durable in the log up to `position`."""
     flushed, single = _acknowledged(entry.mark for entry in record.entries[:position] if entry.mark)
-    floor = np.zeros(record.disks.backing_sectors - DATA_OFFSET_BYTES // SECTOR, np.int64)
+    floor = np.zeros(record.disks.backing_sectors - DATA_START, np.int64)
     for batch in batches(record.plan, record.seed):
         for write in batch.writes:
             if write.number <= flushed or write.number in single:

@@ -15,10 +15,13 @@ from loopdevs.bcache_layout import DATA_OFFSET_BYTES
 from reference.bcache.bkey import Bkey, ptr_offset
 from reference.bcache.superblock import SB_OFFSET_BYTES, SB_SIZE, CacheSb
 
-__all__ = ["Places", "Prediction", "checked_cache", "places", "predict"]
+__all__ = ["DATA_START", "Places", "Prediction", "checked_cache", "places", "predict"]
 
 Places = Mapping[int, int]
 """Sectors of the device, and where each one is in the cache."""
+
+DATA_START = DATA_OFFSET_BYTES // SECTOR
+"""First sector of the data on the backing device: keys count from the beginning of that."""
 
 _STATE_SHIFT = 61
 _DIRTY = 2
@@ -54,7 +57,10 @@ def checked_cache(disk: bytes | bytearray, disks: Disks) -> CheckedCache:
 def places(checked: CheckedCache, dirty: bool) -> dict[int, int]:
     """Return the sectors of the device that are in the cache, dirty or clean, and where."""
     return {
-        k.start + n: ptr_offset(k.ptr[0]) + n for k in checked.live if k.dirty == dirty for n in range(k.size)
+        k.start + n - DATA_START: ptr_offset(k.ptr[0]) + n
+        for k in checked.live
+        if k.dirty == dirty
+        for n in range(k.size)
     }
 
 
@@ -62,13 +68,13 @@ def predict(disk: bytes | bytearray, disks: Disks) -> Prediction:
     """Return what the kernel makes of the disk, on which there must be a set."""
     checked = checked_cache(disk, disks)
     backing = disks.cache_sectors * SECTOR
-    device = bytearray(disk[backing + DATA_OFFSET_BYTES :])
+    device = bytearray(disk[backing:])
     for k, data in _cached(checked, disk):
         device[k.start * SECTOR : k.offset * SECTOR] = data
     sb = CacheSb.from_bytes(bytes(disk[backing + SB_OFFSET_BYTES : backing + SB_OFFSET_BYTES + SB_SIZE]))
     return Prediction(
         checked,
-        stamps_of(device, 0),
+        stamps_of(device[DATA_OFFSET_BYTES:], 0),
         places(checked, True),
         places(checked, False),
         sb.flags >> _STATE_SHIFT & 3 == _DIRTY,
