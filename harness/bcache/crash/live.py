@@ -23,7 +23,7 @@ from loopdevs import LoopdevsError, Workspace
 from loopdevs.bcache_control import cache_set_of, sysfs_of
 from loopdevs.bcache_layout import DATA_OFFSET_BYTES
 
-__all__ = ["BEGIN", "record_crashes"]
+__all__ = ["BEGIN", "changed_windows", "record_crashes"]
 
 BEGIN = "begin"
 """Mark in the log: from here on, the set is at work."""
@@ -107,7 +107,7 @@ def _recover(made: Rig, disk: bytearray, moment: Moment, log: KernelLog) -> Reco
     state = made.bcache.state
     stamps = _read_all(made.bcache.device, made.plan.layout.backing_bytes - DATA_OFFSET_BYTES)
     made.bcache.stop()
-    offsets, blocks = _changed(disk, made.content())
+    offsets, blocks = changed_windows(disk, made.content())
     return Recovery(moment, log.lines()[said:], None, state, stamps, offsets, blocks)
 
 
@@ -127,7 +127,7 @@ def _read_all(device: Path, size: int) -> Stamps:
     return np.concatenate(found)
 
 
-def _changed(before: bytes | bytearray, after: bytes) -> tuple[Sequence[int], bytes]:
+def changed_windows(before: bytes | bytearray, after: bytes | bytearray) -> tuple[Sequence[int], bytes]:
     """Return the numbers of the windows of 4 KiB that differ, and what is in them."""
     old, new = (np.frombuffer(data, "u1").reshape(-1, WINDOW_BYTES) for data in (before, after))
     [windows] = np.nonzero((old != new).any(1))

@@ -19,7 +19,10 @@ DISKS = Disks(cache_sectors=16, backing_sectors=16, journal=[range(8, 12)])
 CACHE, BACKING, JOURNAL = 0, 20, 8
 
 
-def write(sector: int, byte: int, flags: Flag = Flag(0), sectors: int = 1) -> Entry:
+NO_FLAG = Flag(0)
+
+
+def write(sector: int, byte: int, flags: Flag = NO_FLAG, sectors: int = 1) -> Entry:
     return Entry(sector, sectors, flags, bytes([byte]) * SECTOR * sectors)
 
 
@@ -38,7 +41,8 @@ def packed(entries: list[Entry], unit: int = 512) -> io.BytesIO:
     parts = [struct.pack("<QQQI", MAGIC, 1, len(entries), unit).ljust(unit, b"\0")]
     for entry in entries:
         text = entry.data if entry.mark is not None else b""
-        head = struct.pack("<QQQQ", entry.sector // scale, entry.sectors // scale, entry.flags, len(text)) + text
+        place = entry.sector // scale, entry.sectors // scale
+        head = struct.pack("<QQQQ", *place, entry.flags, len(text)) + text
         parts += [head.ljust(unit, b"\0"), b"" if text else entry.data]
     return io.BytesIO(b"".join(parts))
 
