@@ -11,7 +11,8 @@ Of each loss:
 - dirty: what was dirty is dirty in its place after the set was stopped, or it is on the backing device;
 - clean: what was cached is cached in its place;
 - state: the device says to be dirty if its superblock did;
-- stopped: the checker finds no damage after the set was stopped.
+- stopped: the checker finds no damage after the set was stopped;
+- damaged: with damage besides, it starts no set, or it does, as is expected.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.bcache.crash.damages import damaged, refusal
 from harness.bcache.crash.moments import Disks, disk_at
 from harness.bcache.crash.plan import batches
 from harness.bcache.crash.predict import DATA_START, Prediction, checked_cache, places, predict
@@ -34,7 +36,18 @@ from loopdevs.bcache_layout import DATA_OFFSET_BYTES
 
 __all__ = ["CHECKS", "Counted", "floors", "judge_crashes", "judge_recovery"]
 
-CHECKS = ("recovered", "sound", "acknowledged", "content", "replay", "dirty", "clean", "state", "stopped")
+CHECKS = (
+    "recovered",
+    "sound",
+    "acknowledged",
+    "content",
+    "replay",
+    "dirty",
+    "clean",
+    "state",
+    "stopped",
+    "damaged",
+)
 _REPLAYED = re.compile(r"journal replay done, (\d+) keys in (\d+) entries, seq (\d+)")
 
 
@@ -86,6 +99,9 @@ def _check(name: str, counted: Counted) -> Check:
 
 def _judge(record: CrashRecord, recovery: Recovery, tally: _Tally) -> None:
     disk = disk_at(record.entries, recovery.moment, record.disks)
+    if recovery.damage:
+        _judge_damaged(damaged(disk, record.disks, recovery.damage), record.disks, recovery, tally)
+        return
     predicted = predict(disk, record.disks)
     damage = predicted.checked.findings.damage
     tally.add("sound", 1, len(damage) > 0, str(damage[:3]))
@@ -97,6 +113,19 @@ def _judge(record: CrashRecord, recovery: Recovery, tally: _Tally) -> None:
     _judge_replay(predicted, recovery, tally)
     _judge_state(predicted, recovery, tally)
     _judge_after(predicted, recovery.disk_after(disk), record.disks, tally)
+
+
+def _judge_damaged(disk: bytearray, disks: Disks, recovery: Recovery, tally: _Tally) -> None:
+    """The kernel refuses what the checker says it would; the rest it shows as predicted."""
+    predicted = predict(disk, disks)
+    expected = refusal(predicted)
+    refused = recovery.refused is not None
+    what = f"{recovery.damage}: refused {recovery.refused}, expected {expected}"
+    tally.add("damaged", 1, refused != (expected is not None), what)
+    if refused or expected:
+        return
+    _judge_content(predicted, recovery, tally)
+    _judge_replay(predicted, recovery, tally)
 
 
 def floors(record: CrashRecord, position: int) -> Stamps:

@@ -8,15 +8,17 @@ import os
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from harness.bcache.crash.damages import damaged
 from harness.bcache.crash.moments import Moment, choose, disk_at
 from harness.bcache.crash.plan import Batch, CrashPlan, Write, batches
 from harness.bcache.crash.record import WINDOW_BYTES, CrashRecord, Recovery
 from harness.bcache.crash.rig import Rig, rig
-from harness.bcache.crash.stamps import Stamps, content, stamps_of
+from harness.bcache.crash.stamps import WRONG, Stamps, content, stamps_of
 from harness.bcache.crash.write_log import SECTOR
 from harness.record.kmsg import KernelLog
 from loopdevs import LoopdevsError, Workspace
@@ -32,8 +34,12 @@ _READ_SECTORS = 64
 _WORKERS = 4
 
 
-def record_crashes(plan: CrashPlan, seed: int, count: int, workspace: Workspace) -> CrashRecord:
+def record_crashes(
+    plan: CrashPlan, seed: int, count: int, workspace: Workspace, damages: Sequence[str] = ()
+) -> CrashRecord:
     """Do the work of a plan, choose `count` moments, and have the kernel recover from each.
+
+    Then have it recover from one that has work for the journal, with each of these damages besides.
 
     LoopdevsError when a device cannot be made. What the kernel refuses is part of the record.
     """
@@ -47,6 +53,12 @@ def record_crashes(plan: CrashPlan, seed: int, count: int, workspace: Workspace)
         log = KernelLog()
         try:
             recoveries = [_recover(made, disk_at(entries, m, made.disks), m, log) for m in moments]
+            flushed = max(n for n, entry in enumerate(entries) if entry.mark) + 1
+            last = Moment(flushed, "lazy", 0)
+            disk = disk_at(entries, last, made.disks)
+            for name in damages:
+                broken = damaged(disk, made.disks, name)
+                recoveries.append(replace(_recover(made, broken, last, log), damage=name))
         finally:
             log.close()
         return CrashRecord(plan, seed, made.disks, entries, recoveries)
@@ -118,13 +130,21 @@ def _read_all(device: Path, size: int) -> Stamps:
         with mmap.mmap(-1, _CHUNK) as buffer:
             for offset in range(0, size, _CHUNK):
                 wanted = min(_CHUNK, size - offset)
-                with memoryview(buffer) as view:
-                    if os.preadv(fd, [view[:wanted]], offset) != wanted:
-                        raise LoopdevsError(f"a read of {wanted} bytes was cut short")
-                    found.append(stamps_of(bytes(view[:wanted]), offset // SECTOR))
+                found.append(_read(fd, buffer, offset, wanted))
     finally:
         os.close(fd)
     return np.concatenate(found)
+
+
+def _read(fd: int, buffer: mmap.mmap, offset: int, size: int) -> Stamps:
+    with memoryview(buffer) as view:
+        try:
+            read = os.preadv(fd, [view[:size]], offset)
+        except OSError:
+            read = 0
+        if read != size:
+            return np.full(size // SECTOR, WRONG)
+        return stamps_of(bytes(view[:size]), offset // SECTOR)
 
 
 def changed_windows(before: bytes | bytearray, after: bytes | bytearray) -> tuple[Sequence[int], bytes]:

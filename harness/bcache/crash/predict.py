@@ -13,7 +13,7 @@ from harness.bcache.crash.write_log import SECTOR
 from harness.bcache.device import Bytes, cache_superblock
 from loopdevs.bcache_layout import DATA_OFFSET_BYTES
 from reference.bcache.bkey import Bkey, ptr_offset
-from reference.bcache.superblock import SB_OFFSET_BYTES, SB_SIZE, CacheSb
+from reference.bcache.superblock import SB_OFFSET_BYTES, SB_SIZE, CacheSb, complaint_about
 
 __all__ = ["DATA_START", "Places", "Prediction", "checked_cache", "places", "predict"]
 
@@ -39,6 +39,8 @@ class Prediction:
     clean: Places
     said_dirty: bool
     """Whether the backing device says of itself that the cache has dirty data of it."""
+    backing_complaint: str | None
+    """What the kernel has against the superblock of the backing device."""
 
     @property
     def replay(self) -> tuple[int, int, int]:
@@ -78,6 +80,7 @@ def predict(disk: bytes | bytearray, disks: Disks) -> Prediction:
         places(checked, True),
         places(checked, False),
         sb.flags >> _STATE_SHIFT & 3 == _DIRTY,
+        complaint_about(sb, disks.backing_sectors),
     )
 
 

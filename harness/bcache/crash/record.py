@@ -41,11 +41,13 @@ class Recovery:
     state: str = ""
     """Of the device: "clean" or "dirty"."""
     stamps: Stamps = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Of all sectors, as they were read from the device."""
+    """Of all sectors, as they were read from the device; WRONG where reading failed."""
     windows: Sequence[int] = ()
     """Which windows of `WINDOW_BYTES` of the disk were different after it was stopped."""
     changed: bytes = b""
     """What is in those."""
+    damage: str = ""
+    """What was damaged besides (`damages`), if anything."""
 
     def disk_after(self, before: bytes | bytearray) -> bytearray:
         """Return what is on the disk after the set was stopped, given what was before."""
@@ -78,7 +80,13 @@ def save_record(record: CrashRecord, folder: Path) -> None:
             "journal": [[bucket.start, bucket.stop] for bucket in record.disks.journal],
         },
         "recoveries": [
-            {"moment": asdict(r.moment), "lines": list(r.lines), "refused": r.refused, "state": r.state}
+            {
+                "moment": asdict(r.moment),
+                "lines": list(r.lines),
+                "refused": r.refused,
+                "state": r.state,
+                "damage": r.damage,
+            }
             for r in record.recoveries
         ],
     }
@@ -123,6 +131,7 @@ def _recovery(number: int, facts: dict[str, Any], arrays: Any) -> Recovery:
         arrays[f"stamps_{number}"],
         arrays[f"windows_{number}"].tolist(),
         arrays[f"changed_{number}"].tobytes(),
+        facts.get("damage", ""),
     )
 
 
