@@ -77,12 +77,13 @@ class _Tally:
 
 
 def judge_crashes(record: CrashRecord) -> list[Check]:
-    """Judge all recoveries of a record; a check for each of `CHECKS`."""
+    """Judge all recoveries of a record; a check for each of `CHECKS` that it has something for."""
     tally = _Tally()
     for number, recovery in enumerate(record.recoveries):
         tally.where = f"loss {number} ({recovery.moment.kind}, after {recovery.moment.position} entries)"
         _judge(record, recovery, tally)
-    return [_check(name, counted) for name, counted in tally.counted.items()]
+    without = {"damaged"} if not any(r.damage for r in record.recoveries) else set()
+    return [_check(name, counted) for name, counted in tally.counted.items() if name not in without]
 
 
 def judge_recovery(record: CrashRecord, recovery: Recovery) -> dict[str, Counted]:
