@@ -102,6 +102,8 @@ class CaseVerdict:
     timeline: dict[str, Any] = field(default_factory=dict)
     """Series for plots: `t_s` (bucket starts, s), `ops` (name -> count per bucket),
     `live_states` (count at the end of each bucket), `checkpoints` ([{name, t_s, live_states}])."""
+    cache_maps: tuple[dict[str, Any], ...] = ()
+    """What of backing devices was in a cache, for pictures (`harness.bcache.picture.drawn`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object written to `verdict.json`, `format` 1."""
@@ -114,6 +116,7 @@ class CaseVerdict:
         fields["checks"] = tuple(_check(c) for c in data["checks"])
         fields["verdict"] = Verdict(data["verdict"])
         fields["reasons"] = tuple(data["reasons"])
+        fields["cache_maps"] = tuple(data.get("cache_maps", ()))
         return cls(**fields)
 
 

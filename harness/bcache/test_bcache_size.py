@@ -102,7 +102,8 @@ def test_the_cost_of_a_large_device(file: Path) -> None:
 def test_damage_to_it_is_found(file: Path, bucket: int) -> None:
     place = bucket * BUCKET_BYTES + 50
     with file.open("r+b") as opened:
-        data = opened.seek(place) and opened.read(1)
+        opened.seek(place)
+        data = opened.read(1)
         opened.seek(place)
         opened.write(bytes([data[0] ^ 1]))
         opened.flush()
