@@ -57,10 +57,12 @@ class Bcache:
         layout: BcacheLayout,
         backing: Path | None = None,
         cache: Path | None = None,
+        *,
+        start: bool = True,
     ) -> None:
         """Make all of it, with loop devices in the new folder `name` where no device of ours is given.
 
-        On failure nothing is left behind.
+        Without `start`, nothing but formatted devices. On failure nothing is left behind.
         """
         self.layout = layout
         self.set_uuid = str(uuid.uuid4())
@@ -75,8 +77,8 @@ class Bcache:
             self.cache = self._member(cache, f"{name}/cache.img", layout.cache_bytes)
             """The cache device."""
             self._format()
-            self._show_to_kernel(Deadline(REGISTER_DEADLINE_S))
-            self.attach()
+            if start:
+                self.start()
         self._entries: list[Entry] = list(ledger.entries[first:])
 
     @property
@@ -124,6 +126,11 @@ class Bcache:
             raise LoopdevsError(
                 f'{self.device} has the state "{state}": it does not use its cache, attach one'
             )
+
+    def start(self) -> None:
+        """Show the devices, which the kernel has not seen yet, to it, and attach them to each other."""
+        self._show_to_kernel(Deadline(REGISTER_DEADLINE_S))
+        self.attach()
 
     def attach(self, deadline_s: float = REGISTER_DEADLINE_S) -> None:
         """Attach the backing device to the set, with the options of the layout."""

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from harness.bcache.capture import BcacheCapture
 from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
@@ -17,6 +18,7 @@ from harness.readahead.reads_capture import ReadsCapture
 from loopdevs import Workspace
 
 __all__ = [
+    "BCACHE",
     "CAPTURES",
     "DIRECT_IO",
     "READAHEAD",
@@ -34,6 +36,8 @@ READS = "reads"
 """The one of cases that read trees from the devices themselves."""
 DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
+BCACHE = "bcache"
+"""The one of cases that work on a cache."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -51,6 +55,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
     if name == DIRECT_IO:
         return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
+    if name == BCACHE:
+        return lambda: nullcontext(lambda _fsid, scratch: BcacheCapture(scratch))
     return prepared_bpf
 
 

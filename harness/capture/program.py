@@ -16,6 +16,8 @@ from pathlib import Path
 from harness.errors import InfrastructureError, UserError
 
 __all__ = [
+    "BCACHE",
+    "BCACHE_TYPES",
     "DIRECT_IO",
     "LAYOUTS",
     "compile_all",
@@ -27,6 +29,8 @@ __all__ = [
 
 SOURCE = Path(__file__).with_name("extent_io.bpf.c")
 DIRECT_IO = Path(__file__).with_name("direct_io.bpf.c")
+BCACHE = Path(__file__).with_name("bcache.bpf.c")
+BCACHE_TYPES = Path(__file__).with_name("bcache_types.bpf.h")
 STRUCTURES = Path(__file__).with_name("kernel_types.bpf.h")
 LAYOUTS = Path(__file__).with_name("layouts")
 """Where structures are kept in kernels whose btrfs has no BTF."""
@@ -49,16 +53,16 @@ def compiled_layout(name: str) -> Path:
     return _compiled(LAYOUTS / f"{name}.c")
 
 
-def structures_read() -> frozenset[str]:
-    """Return the names of the kernel's structures and types that the program declares."""
-    found = re.findall(r"^struct (\w+) \{|^\} KERNEL (\w+);", STRUCTURES.read_text(), re.MULTILINE)
+def structures_read(header: Path = STRUCTURES) -> frozenset[str]:
+    """Return the names of the kernel's structures and types that a header declares."""
+    found = re.findall(r"^struct (\w+) \{|^\} KERNEL (\w+);", header.read_text(), re.MULTILINE)
     # What follows three underscores tells variants of one structure apart.
     return frozenset((struct or typedef).split("___")[0] for struct, typedef in found)
 
 
 def compile_all() -> None:
     """Put into the cache whatever any kernel can need: a guest cannot write there."""
-    for source in (SOURCE, DIRECT_IO, *sorted(LAYOUTS.glob("*.c"))):
+    for source in (SOURCE, DIRECT_IO, BCACHE, *sorted(LAYOUTS.glob("*.c"))):
         _compiled(source)
 
 

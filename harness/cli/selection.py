@@ -10,7 +10,7 @@ from harness.errors import UserError
 
 __all__ = ["GROUPS", "all_cases", "select"]
 
-SUITES = ("direct_io", "extent_state", "readahead")
+SUITES = ("bcache", "direct_io", "extent_state", "readahead")
 
 GROUPS = {
     "quick": "the default: every area once, a few minutes",

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
+from harness.judge.bcache import judge_bcache
 from harness.judge.direct_io import judge_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
@@ -54,6 +55,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += readahead.checks
         except UserError as error:
             reasons.append(str(error))
+    cache = judge_bcache(bundle)
+    checks += cache.checks
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -73,6 +76,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **(judgement.counts if judgement else {}),
             **(readahead.counts if readahead else {}),
             **direct_reads.counts,
+            **cache.counts,
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
