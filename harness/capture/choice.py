@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
 from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
@@ -20,6 +21,7 @@ from loopdevs import Workspace
 __all__ = [
     "BCACHE",
     "CAPTURES",
+    "CRASHES",
     "DIRECT_IO",
     "READAHEAD",
     "READS",
@@ -38,9 +40,21 @@ DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
 BCACHE = "bcache"
 """The one of cases that work on a cache."""
+CRASHES = "crashes"
+"""The one of cases that lose power under a cache."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
+
+
+_OF_CASES: Mapping[str, Callable[[Path], Capture]] = {
+    READAHEAD: lambda _scratch: ReadaheadCapture(),
+    READS: lambda _scratch: ReadsCapture(),
+    DIRECT_IO: lambda _scratch: DirectIoCapture(),
+    BCACHE: BcacheCapture,
+    CRASHES: lambda _scratch: CrashCapture(),
+}
+"""Those that cases ask for, each with a scratch file to use."""
 
 
 def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractContextManager[CaptureFactory]]:
@@ -49,14 +63,8 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
         return lambda: nullcontext(
             lambda fsid, scratch: TracefsCapture(fsid, workspace.tracing(), scratch),
         )
-    if name == READAHEAD:
-        return lambda: nullcontext(lambda _fsid, _scratch: ReadaheadCapture())
-    if name == READS:
-        return lambda: nullcontext(lambda _fsid, _scratch: ReadsCapture())
-    if name == DIRECT_IO:
-        return lambda: nullcontext(lambda _fsid, _scratch: DirectIoCapture())
-    if name == BCACHE:
-        return lambda: nullcontext(lambda _fsid, scratch: BcacheCapture(scratch))
+    if own := _OF_CASES.get(name):
+        return lambda: nullcontext(lambda _fsid, scratch: own(scratch))
     return prepared_bpf
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from harness.bundle import Bundle
 from harness.errors import UserError
 from harness.judge.bcache import judge_bcache
+from harness.judge.bcache_crash import judge_crash_bundle
 from harness.judge.direct_io import judge_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
@@ -57,6 +58,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             reasons.append(str(error))
     cache = judge_bcache(bundle)
     checks += cache.checks
+    crashes = judge_crash_bundle(bundle)
+    checks += crashes.checks
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -77,9 +80,11 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **(readahead.counts if readahead else {}),
             **direct_reads.counts,
             **cache.counts,
+            **crashes.counts,
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
+        cache_maps=crashes.maps,
     )
 
 

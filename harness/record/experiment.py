@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
+from harness.bcache.crash.live import record_crashes
+from harness.bcache.crash.plan import CrashPlan
 from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
@@ -145,6 +148,18 @@ class LiveExperiment:
         """Return what records direct reads, in a case whose `capture` that is."""
         assert isinstance(self._capture, DirectIoCapture)
         return self._capture
+
+    def lose_power(self, plan: CrashPlan, losses: int, damages: Sequence[str] = ()) -> None:
+        """Record losses of power (`record_crashes`), in a case whose `capture` that is."""
+        assert isinstance(self._capture, CrashCapture)
+        arguments = {"losses": losses, "damages": list(damages)}
+        record = self._logged(
+            "lose power",
+            arguments,
+            lambda: record_crashes(plan, self.seed, losses, self._workspace, damages),
+            lambda record: f"{len(record.entries)} writes logged",
+        )
+        self._capture.keep(record)
 
     @contextmanager
     def on_disks(self, layout: Callable[[int], RotationalLayout]) -> Iterator[list[Path]]:

@@ -26,11 +26,11 @@ from reference.bcache.superblock import SB_OFFSET_BYTES
 __all__ = ["DAMAGES", "Refused", "damaged", "refusal"]
 
 Refused = str | None
-"""Why there will be no device; None when there will be one."""
+"""The kernel's words for why there will be no device; None when there will be one."""
 
 _STOPPED_BY = {
-    Invariant.SUPERBLOCK: "read_super",
-    Invariant.JOURNAL_COMPLETE: "journal entries missing",
+    Invariant.SUPERBLOCK: "Bad checksum",
+    Invariant.JOURNAL_COMPLETE: "missing!",
     Invariant.PRIO_CSUM: "bad csum reading priorities",
     Invariant.PRIO_MAGIC: "bad magic reading priorities",
     Invariant.ROOT: "bad btree root",
@@ -46,7 +46,7 @@ _STOPPED_BY = {
 
 
 def refusal(predicted: Prediction) -> Refused:
-    """Return why the kernel starts no set with what was found, None when it does."""
+    """Return what the kernel says when it starts no set with what was found, None when it does."""
     if predicted.backing_complaint:
         return predicted.backing_complaint
     reasons = (_STOPPED_BY.get(found.invariant) for found in predicted.checked.findings)

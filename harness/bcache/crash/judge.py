@@ -121,9 +121,10 @@ def _judge_damaged(disk: bytearray, disks: Disks, recovery: Recovery, tally: _Ta
     predicted = predict(disk, disks)
     expected = refusal(predicted)
     refused = recovery.refused is not None
+    said = any(expected in line for line in recovery.lines) if expected else not refused
     what = f"{recovery.damage}: refused {recovery.refused}, expected {expected}"
-    tally.add("damaged", 1, refused != (expected is not None), what)
-    if refused or expected:
+    tally.add("damaged", 1, refused != (expected is not None) or not said, what)
+    if recovery.refused or expected:
         return
     _judge_content(predicted, recovery, tally)
     _judge_replay(predicted, recovery, tally)
@@ -147,7 +148,7 @@ def _acknowledged(marks: Iterator[str]) -> tuple[int, set[int]]:
         if word == "flushed":
             flushed = int(number)
         elif word == "fua":
-            single.add(int(number))
+            single |= set(map(int, number.split(".")))
     return flushed, single
 
 

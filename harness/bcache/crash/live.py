@@ -87,9 +87,8 @@ def _write(fd: int, write: Write) -> None:
 
 def _after(made: Rig, fd: int, batch: Batch) -> None:
     """Tell the log what is durable by now, and do what follows the batch."""
-    for write in batch.writes:
-        if write.fua:
-            made.mark(f"fua-{write.number}")
+    if fua := [str(write.number) for write in batch.writes if write.fua]:
+        made.mark(f"fua-{'.'.join(fua)}")
     if batch.flush:
         os.fsync(fd)
         made.mark(f"flushed-{batch.writes[-1].number}")

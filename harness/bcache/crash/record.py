@@ -69,8 +69,8 @@ class CrashRecord:
     recoveries: Sequence[Recovery]
 
 
-def save_record(record: CrashRecord, folder: Path) -> None:
-    """Write the record into a folder that exists."""
+def save_record(record: CrashRecord, facts_file: Path, arrays_file: Path) -> None:
+    """Write the record into two new files."""
     facts = {
         "plan": asdict(record.plan),
         "seed": record.seed,
@@ -90,7 +90,7 @@ def save_record(record: CrashRecord, folder: Path) -> None:
             for r in record.recoveries
         ],
     }
-    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
+    facts_file.write_text(json.dumps(facts, indent=1) + "\n")
     arrays: dict[str, Any] = {
         "sector": np.array([e.sector for e in record.entries], "<u8"),
         "sectors": np.array([e.sectors for e in record.entries], "<u4"),
@@ -102,11 +102,11 @@ def save_record(record: CrashRecord, folder: Path) -> None:
         arrays[f"stamps_{n}"] = r.stamps
         arrays[f"windows_{n}"] = np.array(r.windows, "<u4")
         arrays[f"changed_{n}"] = np.frombuffer(r.changed, "u1")
-    np.savez_compressed(folder / ARRAYS, **arrays)
+    np.savez_compressed(arrays_file, **arrays)
 
 
 def load_record(folder: Path) -> CrashRecord:
-    """Read what `save_record` wrote."""
+    """Read the files `FACTS` and `ARRAYS` of a folder."""
     facts = json.loads((folder / FACTS).read_text())
     with np.load(folder / ARRAYS) as arrays:
         recoveries = [_recovery(n, r, arrays) for n, r in enumerate(facts["recoveries"])]

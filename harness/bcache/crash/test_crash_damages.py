@@ -16,12 +16,12 @@ from harness.bcache.crash.record import Recovery
 from harness.bcache.crash.testing import kept_record
 
 EXPECTED = {
-    "superblock of the cache": "read_super",
+    "superblock of the cache": "Bad checksum",
     "superblock of the backing device": "Bad checksum",
     "newest journal entry": None,
     "newest journal entry wiped": None,
     "journal entry before the newest": None,
-    "oldest journal entry that is needed": "journal entries missing",
+    "oldest journal entry that is needed": "missing!",
     "whole journal": "no journal entries found",
     "priorities": "bad csum reading priorities",
     "gen of a dirty bucket": None,
@@ -66,7 +66,7 @@ def recovered(name: str) -> Recovery:
     """Return a recovery as it is expected."""
     predicted = prediction(name)
     if why := refusal(predicted):
-        return Recovery(base()[0], [], why, damage=name)
+        return Recovery(base()[0], [f"bcache: {why}"], why, damage=name)
     keys, entries, seq = predicted.replay
     line = f"journal replay done, {keys} keys in {entries} entries, seq {seq}"
     return Recovery(base()[0], [line], None, "dirty", predicted.stamps, damage=name)
@@ -82,6 +82,10 @@ def test_a_kernel_that_does_otherwise(name: str) -> None:
     assert wrong(expected) == set()
     other = None if expected.refused else "bcache refuses /dev/dm-1"
     assert wrong(replace(expected, refused=other)) == {"damaged"}
+
+
+def test_a_kernel_that_refuses_for_another_reason() -> None:
+    assert wrong(replace(recovered("leaf"), lines=["bcache: bad magic"])) == {"damaged"}
 
 
 @pytest.mark.parametrize("name", ["newest journal entry", "later set of a leaf gone", "dirty data"])

@@ -19,7 +19,7 @@ from harness.bcache.crash.judge import CHECKS, floors, judge_crashes, judge_reco
 from harness.bcache.crash.live import BEGIN, changed_windows
 from harness.bcache.crash.moments import Moment, choose, disk_at
 from harness.bcache.crash.predict import checked_cache, predict
-from harness.bcache.crash.record import CrashRecord, Recovery, load_record, save_record
+from harness.bcache.crash.record import ARRAYS, FACTS, CrashRecord, Recovery, load_record, save_record
 from harness.bcache.crash.stamps import WRONG, Stamps
 from harness.bcache.crash.testing import as_predicted, kept_record, with_entries, without_barriers
 from harness.bcache.crash.write_log import Entry, Flag
@@ -50,7 +50,7 @@ def test_what_a_kernel_recovered_was_predicted() -> None:
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = kept_record()
-    save_record(record, tmp_path)
+    save_record(record, tmp_path / FACTS, tmp_path / ARRAYS)
     again = load_record(tmp_path)
     assert (again.plan, again.seed, again.disks) == (record.plan, record.seed, record.disks)
     assert again.entries == record.entries
