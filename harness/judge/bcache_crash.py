@@ -10,7 +10,7 @@ from typing import Any
 from harness.bcache.crash.judge import judge_crashes
 from harness.bcache.crash.moments import disk_at
 from harness.bcache.crash.predict import Prediction, predict
-from harness.bcache.crash.record import FACTS, CrashRecord, load_record
+from harness.bcache.crash.record import FACTS, CrashRecord, Recovery, load_record
 from harness.bcache.picture import drawn
 from harness.bundle import Bundle
 from harness.verdicts import Check
@@ -43,22 +43,30 @@ def _predicted(record: CrashRecord, number: int) -> Prediction:
     return predict(disk_at(record.entries, record.recoveries[number].moment, record.disks), record.disks)
 
 
+def _kind(recovery: Recovery) -> str:
+    if recovery.damage:
+        return "damaged sets"
+    return "sets on failing devices" if recovery.reads else f"losses of power, {recovery.moment.kind}"
+
+
 def _counts(record: CrashRecord) -> dict[str, int]:
-    kinds = Counter(
-        "damaged sets" if r.damage else f"losses of power, {r.moment.kind}" for r in record.recoveries
-    )
+    kinds = Counter(map(_kind, record.recoveries))
     counts = {kind: kinds[kind] for kind in sorted(kinds)}
     silent = sum(
         1
         for number, recovery in enumerate(record.recoveries)
-        if not recovery.damage and recovery.state == "clean" and _predicted(record, number).dirty
+        if recovery.state == "clean" and _predicted(record, number).dirty
     )
     return {**counts, SAYS_CLEAN: silent} if silent else counts
 
 
 def _maps(record: CrashRecord) -> tuple[dict[str, Any], ...]:
     """Return what the last loss of power left in the cache."""
-    losses = [number for number, recovery in enumerate(record.recoveries) if not recovery.damage]
+    losses = [
+        number
+        for number, recovery in enumerate(record.recoveries)
+        if not recovery.damage and recovery.reads is None
+    ]
     if not losses:
         return ()
     title = f"after loss of power {losses[-1]}"

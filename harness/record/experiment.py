@@ -149,14 +149,14 @@ class LiveExperiment:
         assert isinstance(self._capture, DirectIoCapture)
         return self._capture
 
-    def lose_power(self, plan: CrashPlan, losses: int, damages: Sequence[str] = ()) -> None:
+    def lose_power(self, plan: CrashPlan, losses: int, damages: Sequence[str] = (), failing: int = 0) -> None:
         """Record losses of power (`record_crashes`), in a case whose `capture` that is."""
         assert isinstance(self._capture, CrashCapture)
-        arguments = {"losses": losses, "damages": list(damages)}
+        arguments = {"losses": losses, "damages": list(damages), "failing": failing}
         record = self._logged(
             "lose power",
             arguments,
-            lambda: record_crashes(plan, self.seed, losses, self._workspace, damages),
+            lambda: record_crashes(plan, self.seed, losses, self._workspace, damages, failing),
             lambda record: f"{len(record.entries)} writes logged",
         )
         self._capture.keep(record)

@@ -31,7 +31,12 @@ SMALL = BcacheLayout(
 
 
 def crash_case(
-    name: str, title: str, plan: CrashPlan, losses: int = LOSSES, damages: Sequence[str] = ()
+    name: str,
+    title: str,
+    plan: CrashPlan,
+    losses: int = LOSSES,
+    damages: Sequence[str] = (),
+    failing: int = 0,
 ) -> Case:
     """Return a case that does the work of a plan, and loses power so often."""
 
@@ -39,7 +44,7 @@ def crash_case(
         assert isinstance(experiment, LiveExperiment)
         # The plan's own set is made on a disk that logs.
         experiment.step("stop", experiment.cached.umount)
-        experiment.lose_power(plan, losses, damages)
+        experiment.lose_power(plan, losses, damages, failing)
 
     return Case(
         id=f"bcache/crash-{name}",
@@ -85,6 +90,13 @@ def _cases() -> Iterator[Case]:
         CrashPlan(SMALL),
         losses=3,
         damages=tuple(DAMAGES),
+    )
+    yield crash_case(
+        "failing",
+        "parts of the cache and of the backing device cannot be read: what is older never comes back",
+        CrashPlan(SMALL),
+        losses=6,
+        failing=6,
     )
 
 

@@ -12,7 +12,8 @@ Of each loss:
 - clean: what was cached is cached in its place;
 - state: the device says to be dirty if its superblock did;
 - stopped: the checker finds no damage after the set was stopped;
-- damaged: with damage besides, it starts no set, or it does, as is expected.
+- damaged: with damage besides, it starts no set, or it does, as is expected;
+- failing: where parts of the devices fail, reads return what is there, or fail, as is expected.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bcache.crash.damages import damaged, refusal
+from harness.bcache.crash.failing import backing_stamps, choose_bad, expected, requests
 from harness.bcache.crash.moments import Disks, disk_at
 from harness.bcache.crash.plan import batches
 from harness.bcache.crash.predict import DATA_START, Prediction, checked_cache, places, predict
@@ -47,6 +49,7 @@ CHECKS = (
     "state",
     "stopped",
     "damaged",
+    "failing",
 )
 _REPLAYED = re.compile(r"journal replay done, (\d+) keys in (\d+) entries, seq (\d+)")
 
@@ -82,8 +85,11 @@ def judge_crashes(record: CrashRecord) -> list[Check]:
     for number, recovery in enumerate(record.recoveries):
         tally.where = f"loss {number} ({recovery.moment.kind}, after {recovery.moment.position} entries)"
         _judge(record, recovery, tally)
-    without = {"damaged"} if not any(r.damage for r in record.recoveries) else set()
-    return [_check(name, counted) for name, counted in tally.counted.items() if name not in without]
+    asked = {
+        "damaged": any(r.damage for r in record.recoveries),
+        "failing": any(r.reads is not None for r in record.recoveries),
+    }
+    return [_check(name, counted) for name, counted in tally.counted.items() if asked.get(name, True)]
 
 
 def judge_recovery(record: CrashRecord, recovery: Recovery) -> dict[str, Counted]:
@@ -104,6 +110,9 @@ def _judge(record: CrashRecord, recovery: Recovery, tally: _Tally) -> None:
         _judge_damaged(damaged(disk, record.disks, recovery.damage), record.disks, recovery, tally)
         return
     predicted = predict(disk, record.disks)
+    if recovery.reads is not None:
+        _judge_failing(record, predicted, backing_stamps(disk, record.disks.cache_sectors), recovery, tally)
+        return
     damage = predicted.checked.findings.damage
     tally.add("sound", 1, len(damage) > 0, str(damage[:3]))
     tally.add("recovered", 1, recovery.refused is not None, str(recovery.refused))
@@ -128,6 +137,21 @@ def _judge_damaged(disk: bytearray, disks: Disks, recovery: Recovery, tally: _Ta
         return
     _judge_content(predicted, recovery, tally)
     _judge_replay(predicted, recovery, tally)
+
+
+def _judge_failing(
+    record: CrashRecord, predicted: Prediction, backing: Stamps, recovery: Recovery, tally: _Tally
+) -> None:
+    """Each read returns what is there, or fails when it must: never what is older."""
+    assert recovery.reads is not None
+    block = record.plan.layout.block_bytes // SECTOR
+    bad = choose_bad(predicted, block, recovery.moment.seed)
+    asked = requests(predicted, bad, block, recovery.moment.seed)
+    for request, read in zip(asked, recovery.reads, strict=True):
+        right = expected(predicted, bad, backing, request)
+        shown = "an error" if read is None else f"{list(read)}"
+        what = f"{request}: {shown}, expected {right or 'an error'}"
+        tally.add("failing", 1, right != (None if read is None else list(read)), what)
 
 
 def floors(record: CrashRecord, position: int) -> Stamps:

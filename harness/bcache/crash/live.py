@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import random
@@ -14,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from harness.bcache.crash.damages import damaged
+from harness.bcache.crash.failing import FAILED, Bad, Request, choose_bad, requests
 from harness.bcache.crash.moments import Moment, choose, disk_at
 from harness.bcache.crash.plan import Batch, CrashPlan, Write, batches
+from harness.bcache.crash.predict import predict
 from harness.bcache.crash.record import WINDOW_BYTES, CrashRecord, Recovery
 from harness.bcache.crash.rig import Rig, rig
 from harness.bcache.crash.stamps import WRONG, Stamps, content, stamps_of
@@ -32,14 +35,21 @@ BEGIN = "begin"
 _CHUNK = 1 << 20
 _READ_SECTORS = 64
 _WORKERS = 4
+_ERRORS = 10_000
 
 
 def record_crashes(
-    plan: CrashPlan, seed: int, count: int, workspace: Workspace, damages: Sequence[str] = ()
+    plan: CrashPlan,
+    seed: int,
+    count: int,
+    workspace: Workspace,
+    damages: Sequence[str] = (),
+    failing: int = 0,
 ) -> CrashRecord:
     """Do the work of a plan, choose `count` moments, and have the kernel recover from each.
 
-    Then have it recover from one that has work for the journal, with each of these damages besides.
+    Then have it recover from one that has work for the journal, with each of these damages besides; and from
+    so many of the moments while parts of both devices fail.
 
     LoopdevsError when a device cannot be made. What the kernel refuses is part of the record.
     """
@@ -59,6 +69,8 @@ def record_crashes(
             for name in damages:
                 broken = damaged(disk, made.disks, name)
                 recoveries.append(replace(_recover(made, broken, last, log), damage=name))
+            last_ones = moments[len(moments) - failing :]
+            recoveries += [_read_failing(made, disk_at(entries, m, made.disks), m, log) for m in last_ones]
         finally:
             log.close()
         return CrashRecord(plan, seed, made.disks, entries, recoveries)
@@ -120,6 +132,42 @@ def _recover(made: Rig, disk: bytearray, moment: Moment, log: KernelLog) -> Reco
     made.bcache.stop()
     offsets, blocks = changed_windows(disk, made.content())
     return Recovery(moment, log.lines()[said:], None, state, stamps, offsets, blocks)
+
+
+def _read_failing(made: Rig, disk: bytearray, moment: Moment, log: KernelLog) -> Recovery:
+    """Let the kernel begin with a disk of which parts fail, and read around them."""
+    predicted = predict(disk, made.disks)
+    block = made.plan.layout.block_bytes // SECTOR
+    bad = choose_bad(predicted, block, moment.seed)
+    made.put(disk)
+    said = len(log.lines())
+    made.fail(bad)
+    made.bcache.register()
+    (sysfs_of(made.bcache.backing) / "cache_mode").write_text("none")
+    (sysfs_of(made.bcache.backing) / "writeback_running").write_text("0")
+    # Some errors are enough for bcache to give up a device.
+    for folder in (sysfs_of(made.bcache.backing), cache_set_of(made.bcache.cache)):
+        assert folder
+        (folder / "io_error_limit").write_text(str(_ERRORS))
+    reads = [_read_one(made.bcache.device, each) for each in requests(predicted, bad, block, moment.seed)]
+    made.bcache.stop()
+    made.fail(Bad(frozenset(), frozenset()))
+    return Recovery(moment, log.lines()[said:], None, reads=reads)
+
+
+def _read_one(device: Path, request: Request) -> list[int] | None:
+    fd = os.open(device, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, request.sectors * SECTOR) as buffer:
+            if os.preadv(fd, [buffer], request.sector * SECTOR) != request.sectors * SECTOR:
+                return FAILED
+            return list(map(int, stamps_of(buffer[:], request.sector)))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return FAILED
+    finally:
+        os.close(fd)
 
 
 def _read_all(device: Path, size: int) -> Stamps:

@@ -48,6 +48,8 @@ class Recovery:
     """What is in those."""
     damage: str = ""
     """What was damaged besides (`damages`), if anything."""
+    reads: Sequence[Sequence[int] | None] | None = None
+    """Of reads while parts of the devices failed (`failing`): their stamps, or None for those that failed."""
 
     def disk_after(self, before: bytes | bytearray) -> bytearray:
         """Return what is on the disk after the set was stopped, given what was before."""
@@ -86,6 +88,7 @@ def save_record(record: CrashRecord, facts_file: Path, arrays_file: Path) -> Non
                 "refused": r.refused,
                 "state": r.state,
                 "damage": r.damage,
+                "reads": r.reads,
             }
             for r in record.recoveries
         ],
@@ -132,6 +135,7 @@ def _recovery(number: int, facts: dict[str, Any], arrays: Any) -> Recovery:
         arrays[f"windows_{number}"].tolist(),
         arrays[f"changed_{number}"].tobytes(),
         facts.get("damage", ""),
+        facts.get("reads"),
     )
 
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from harness.bcache.crash.failing import Bad, spans
 from harness.bcache.crash.moments import Disks
 from harness.bcache.crash.plan import CrashPlan
+from harness.bcache.crash.predict import DATA_START
 from harness.bcache.crash.write_log import SECTOR, Entry, read_log
 from harness.bcache.device import File, cache_superblock
-from loopdevs import Bcache, Linear, LogWrites, Segment, Workspace
+from loopdevs import Bcache, Error, Linear, LogWrites, Segment, Workspace
 
 __all__ = ["Rig", "rig"]
 
@@ -55,6 +57,19 @@ class Rig:
         self._logged.destroy()
         with _backing_file(self._log).open("rb") as log:
             return read_log(log)
+
+    def fail(self, bad: Bad) -> None:
+        """Let sectors of both devices fail from now on; an empty `Bad` ends that. The set must be stopped."""
+        cache, backing = self._sectors
+        below = [sector + DATA_START for sector in bad.backing]
+        self._cache.reload(self._segments(bad.cache, cache, 0))
+        self._backing.reload(self._segments(below, backing, cache))
+
+    def _segments(self, bad: Iterable[int], sectors: int, offset: int) -> list[Segment]:
+        return [
+            Segment(length, Error() if fails else Linear(self._disk, offset + begin))
+            for begin, length, fails in spans(bad, sectors)
+        ]
 
     def put(self, disk: bytes | bytearray) -> None:
         """Give the disk, which nobody uses, another content."""
