@@ -7,7 +7,7 @@ import errno
 import mmap
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +22,13 @@ from harness.bcache.crash.predict import predict
 from harness.bcache.crash.record import WINDOW_BYTES, CrashRecord, Recovery
 from harness.bcache.crash.rig import Rig, rig
 from harness.bcache.crash.stamps import WRONG, Stamps, content, stamps_of
-from harness.bcache.crash.write_log import SECTOR
+from harness.bcache.crash.write_log import SECTOR, Entry
 from harness.record.kmsg import KernelLog
-from loopdevs import LoopdevsError, Workspace
+from loopdevs import Bcache, LoopdevsError, Workspace
 from loopdevs.bcache_control import cache_set_of, sysfs_of
 from loopdevs.bcache_layout import DATA_OFFSET_BYTES
 
-__all__ = ["BEGIN", "changed_windows", "record_crashes"]
+__all__ = ["BEGIN", "changed_windows", "record_crashes", "recover_from", "work"]
 
 BEGIN = "begin"
 """Mark in the log: from here on, the set is at work."""
@@ -55,7 +55,7 @@ def record_crashes(
     """
     with rig(plan, workspace) as made:
         made.mark(BEGIN)
-        _work(made, seed)
+        work(made.bcache, plan, seed, made.mark)
         made.bcache.stop()
         entries = made.end_log()
         begin = next(n for n, entry in enumerate(entries) if entry.mark == BEGIN)
@@ -76,14 +76,34 @@ def record_crashes(
         return CrashRecord(plan, seed, made.disks, entries, recoveries)
 
 
-def _work(made: Rig, seed: int) -> None:
-    device = made.bcache.device
+def recover_from(plan: CrashPlan, seed: int, entries: Sequence[Entry], workspace: Workspace) -> CrashRecord:
+    """Have the kernel recover from what was logged elsewhere by the end of `entries`.
+
+    InfrastructureError where that is no set of the plan's sizes.
+    """
+    with rig(plan, workspace) as made:
+        made.bcache.stop()
+        made.end_log()
+        moment = Moment(len(entries), "lazy", 0)
+        disk = disk_at(entries, moment, made.disks)
+        made.take(disk)
+        log = KernelLog()
+        try:
+            recovery = _recover(made, disk, moment, log)
+        finally:
+            log.close()
+        return CrashRecord(plan, seed, made.disks, entries, [recovery])
+
+
+def work(bcache: Bcache, plan: CrashPlan, seed: int, mark: Callable[[str], None]) -> None:
+    """Do the work of a plan, and tell `mark` what the kernel said to be durable."""
+    device = bcache.device
     fd = os.open(device, os.O_RDWR | os.O_DIRECT)
     try:
         with ThreadPoolExecutor(_WORKERS) as pool:
-            for batch in batches(made.plan, seed):
+            for batch in batches(plan, seed):
                 list(pool.map(lambda write: _write(fd, write), batch.writes))
-                _after(made, fd, batch)
+                _after(bcache, mark, fd, batch)
     finally:
         os.close(fd)
 
@@ -97,22 +117,22 @@ def _write(fd: int, write: Write) -> None:
             raise LoopdevsError(f"a write of {size} bytes was cut short")
 
 
-def _after(made: Rig, fd: int, batch: Batch) -> None:
-    """Tell the log what is durable by now, and do what follows the batch."""
+def _after(bcache: Bcache, mark: Callable[[str], None], fd: int, batch: Batch) -> None:
+    """Tell what is durable by now, and do what follows the batch."""
     if fua := [str(write.number) for write in batch.writes if write.fua]:
-        made.mark(f"fua-{'.'.join(fua)}")
+        mark(f"fua-{'.'.join(fua)}")
     if batch.flush:
         os.fsync(fd)
-        made.mark(f"flushed-{batch.writes[-1].number}")
+        mark(f"flushed-{batch.writes[-1].number}")
     if batch.read is not None:
         with mmap.mmap(-1, _READ_SECTORS * SECTOR) as buffer:
             os.preadv(fd, [buffer], batch.read * SECTOR)
     if batch.collect:
-        folder = cache_set_of(made.bcache.cache)
+        folder = cache_set_of(bcache.cache)
         assert folder is not None
         (folder / "internal" / "trigger_gc").write_text("1")
     if batch.write_back:
-        made.bcache.flush()
+        bcache.flush()
 
 
 def _recover(made: Rig, disk: bytearray, moment: Moment, log: KernelLog) -> Recovery:

@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from harness.bcache.crash.failing import Bad, spans
 from harness.bcache.crash.moments import Disks
 from harness.bcache.crash.plan import CrashPlan
 from harness.bcache.crash.predict import DATA_START
 from harness.bcache.crash.write_log import SECTOR, Entry, read_log
-from harness.bcache.device import File, cache_superblock
+from harness.bcache.device import Bytes, Device, File, cache_superblock
 from loopdevs import Bcache, Error, Linear, LogWrites, Segment, Workspace
 
 __all__ = ["Rig", "rig"]
@@ -41,9 +42,7 @@ class Rig:
             workspace.bcache(plan.layout, backing=self._backing.device, cache=self._cache.device)
         )
         with File(self._cache.device) as device:
-            sb = cache_superblock(device, str(self._cache.device))[0]
-        journal = [range(b * sb.bucket_size, (b + 1) * sb.bucket_size) for b in sb.d]
-        self.disks = Disks(cache, backing, journal)
+            self.disks = _divided(device, cache, backing)
 
     def mark(self, text: str) -> None:
         """Put a mark, one word, into the log, after all that is durable by now."""
@@ -75,9 +74,24 @@ class Rig:
         """Give the disk, which nobody uses, another content."""
         _backing_file(self._disk).open("r+b", buffering=0).write(disk)
 
+    def take(self, disk: bytes | bytearray) -> None:
+        """Give the disk, which nobody uses, a content with another set of the same sizes."""
+        device = Bytes(disk[: self.disks.cache_sectors * SECTOR])
+        sb = cache_superblock(device, "the other set")[0]
+        self.disks = _divided(device, *self._sectors)
+        self.bcache.set_uuid = str(UUID(bytes=sb.set_uuid))
+        self.put(disk)
+
     def content(self) -> bytes:
         """Return what is on the disk."""
         return _backing_file(self._disk).read_bytes()
+
+
+def _divided(device: Device, cache: int, backing: int) -> Disks:
+    """Return how the disk is divided, given the cache device with its superblock."""
+    sb = cache_superblock(device, "the cache device")[0]
+    journal = [range(b * sb.bucket_size, (b + 1) * sb.bucket_size) for b in sb.d]
+    return Disks(cache, backing, journal)
 
 
 def _backing_file(loop: Path) -> Path:
