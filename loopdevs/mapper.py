@@ -57,7 +57,6 @@ class Mapper:
 
     def message(self, text: str) -> None:
         """Tell the target of the first segment something; LoopdevsError when it does not understand."""
-        self._find()
         self._ledger.run_tool("dmsetup", ["message", "--uuid", self.name, "0", *text.split()])
 
     def destroy(self) -> None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from harness.bcache.crash.write_log import SECTOR, Entry, Flag
 
@@ -58,7 +57,7 @@ class Disks:
 
     def in_journal(self, entry: Entry) -> bool:
         """Whether a write is one of bcache's journal."""
-        return any(entry.sector in bucket for bucket in self.journal)
+        return any(bucket.start <= entry.sector < bucket.stop for bucket in self.journal)
 
 
 def choose(entries: Sequence[Entry], begin: int, count: int, rng: random.Random) -> list[Moment]:
@@ -91,14 +90,15 @@ def flushes_of_both(entries: Sequence[Entry], disks: Disks) -> list[int]:
     The log does not tell whose a flush was. But bcache writes one journal entry at a time, each after a flush
     of the cache device, so a flush that stands alone between two journal entries is that one.
     """
-    flushes = [n for n, entry in enumerate(entries) if entry.is_flush]
-    written = [n for n, e in enumerate(entries) if e.flags & Flag.FUA and e.sectors and disks.in_journal(e)]
     of_both: list[int] = []
-    for before, after in pairwise([-1, *written, len(entries)]):
-        between = [n for n in flushes if before < n < after]
-        if len(between) > 1 or after == len(entries):
-            of_both += between
-    return of_both
+    between: list[int] = []
+    for n, entry in enumerate(entries):
+        if entry.is_flush:
+            between.append(n)
+        elif entry.flags & Flag.FUA and entry.sectors and disks.in_journal(entry):
+            of_both += between if len(between) > 1 else []
+            between = []
+    return of_both + between
 
 
 def disk_at(entries: Sequence[Entry], moment: Moment, disks: Disks) -> bytearray:
