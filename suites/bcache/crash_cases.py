@@ -11,6 +11,7 @@ from harness.bcache.crash.plan import CrashPlan
 from harness.bcache.needs import why_no_bcache
 from harness.capture.choice import CRASHES
 from harness.cases import Case, Experiment
+from harness.kernels import Kernel, module_missing
 from harness.record.experiment import LiveExperiment
 from loopdevs import BcacheLayout
 
@@ -28,6 +29,15 @@ SMALL = BcacheLayout(
     bucket_bytes=4 * KIB,
     block_bytes=512,
 )
+
+
+def why_not(kernel: Kernel) -> Sequence[str]:
+    """Return every reason why writes to a cache cannot be logged on a kernel; none if they can."""
+    if reasons := why_no_bcache(kernel):
+        return reasons
+    if missing := module_missing(kernel, ["dm-mod", "dm-log-writes"]):
+        return [f"{kernel.name} has no {', '.join(missing)}: use a kernel built with CONFIG_DM_LOG_WRITES"]
+    return []
 
 
 def crash_case(
@@ -54,7 +64,7 @@ def crash_case(
         run=run,
         deadline_s=DEADLINE_S,
         capture=CRASHES,
-        why_not=why_no_bcache,
+        why_not=why_not,
     )
 
 
