@@ -19,6 +19,8 @@ from loopdevs.errors import DeviceTimeoutError, LoopdevsError
 from loopdevs.events import is_ready, wait_until
 from loopdevs.journal import BcacheEntry, Entry
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
+from loopdevs.loop import uses_direct_io
+from loopdevs.mounts import mount_holding
 from loopdevs.superblocks import wait_until_free, wipe
 
 __all__ = ["Bcache", "BcacheStats"]
@@ -76,6 +78,11 @@ class Bcache:
             """The backing device; its data begin at `DATA_OFFSET_BYTES`."""
             self.cache = self._member(cache, f"{name}/cache.img", layout.cache_bytes)
             """The cache device."""
+            looped = backing is None and cache is None
+            self.direct_io = all(map(uses_direct_io, (self.backing, self.cache))) if looped else None
+            """Whether both loop devices do direct I/O on their files; None where a device was given."""
+            self.below = mount_holding(ledger.directory).type if looped else None
+            """Type of the file system that the loop devices' files lie on; None where a device was given."""
             self._format()
             if start:
                 self.start()

@@ -69,6 +69,7 @@ PROBES: tuple[tuple[str, Way, str], ...] = (
     ("on_gc_stats", "kprobe", "bch_update_bucket_in_use"),
     ("on_prio_write", "kprobe", "bch_prio_write"),
     ("on_prio_written", "kretprobe", "bch_prio_write"),
+    ("on_lookup", "kprobe", "cache_lookup_fn"),
 )
 """Program, how it is attached, function."""
 

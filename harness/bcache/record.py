@@ -84,12 +84,15 @@ class Kind(IntEnum):
     GC_FINISH = 18
     """bch_btree_gc_finish() entered: k0: jiffies."""
     GC_STATS = 19
-    """bch_update_bucket_in_use() entered by the collector: k0, k1, k2, old0: nodes, key_bytes, nkeys, data of
-    the whole collection, in bytes."""
+    """bch_update_bucket_in_use() entered by the collector: k0, k1, k2, old0: nodes, key_bytes, nkeys, data.
+    After GC_FINISH of this collection, in bytes; before it of the last one (bch_bucket_alloc asks, too)."""
     PRIO_WRITE = 20
     """bch_prio_write() entered."""
     PRIO_WRITTEN = 21
     """It returns value."""
+    LOOKUP = 22
+    """cache_lookup_fn() entered, for a read that is at sector old0 of device `value`, with old1 bytes to go: key
+    is the next one of the leaf, or where that ends; status: whether the cache is bypassed."""
 
 
 # struct event in bcache.bpf.c, behind the ring buffer's record header.
@@ -106,6 +109,7 @@ _FIELDS = [
     ("nsets", "u1"),
     ("status", "u1"),
     ("reserve", "<u2"),
+    ("unused", "<u4"),
 ]
 RECORD = np.dtype([("header", f"V{HEADER_BYTES}"), *_FIELDS])
 EVENT_BYTES = RECORD.itemsize - HEADER_BYTES
@@ -213,7 +217,7 @@ def load_set(bundle: Bundle) -> SetOnDisk:
             NodeOnDisk(_bkey(*words), level, sets) for (*words, level), sets in zip(heads, bsets, strict=True)
         ]
         return SetOnDisk(nodes=found, gens=bundle.table(GENS_FILE)["gen"].tobytes(), **facts)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise UserError(f"{bundle.path}: what was found on the cache device is damaged: {error!r}") from None
 
 

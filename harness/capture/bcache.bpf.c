@@ -21,7 +21,7 @@ char LICENSE[] SEC("license") = "GPL";
 enum kind {
 	INSERT = 1, SORT_INTO, SORTED_INTO, INIT_NEXT, NEW_SET, WRITE, READ, FREE, SET_ROOT, SPLIT,
 	INVALIDATE, INC_GEN, GC_START, GC_MARK, GC_COALESCE, GC_COALESCED, GC_PAUSE, GC_FINISH, GC_STATS,
-	PRIO_WRITE, PRIO_WRITTEN
+	PRIO_WRITE, PRIO_WRITTEN, LOOKUP
 };
 
 struct event {
@@ -38,6 +38,7 @@ struct event {
 	__u8 nsets;
 	__u8 status;
 	__u16 reserve;	/* buckets in the reserve for nodes */
+	__u32 unused;	/* a record is a multiple of 8 bytes */
 };
 
 enum counter { RECORDED, LOST_RING, LOST_TASK, LONG_KEYS, COUNTERS };
@@ -475,6 +476,24 @@ int on_prio_written(struct pt_regs *ctx)
 	struct event event = { .kind = PRIO_WRITTEN };
 
 	event.value = PT_REGS_RC(ctx);
+	submit(&event);
+	return 0;
+}
+
+/* cache_lookup_fn(op, b, k): what a read finds */
+SEC("kprobe")
+int on_lookup(struct pt_regs *ctx)
+{
+	struct search *s = (void *)PT_REGS_PARM1(ctx) - bpf_core_field_offset(struct search, op);
+	struct event event = {};
+
+	describe(&event, LOOKUP, (void *)PT_REGS_PARM2(ctx));
+	copy_key(event.key, (void *)PT_REGS_PARM3(ctx));
+	event.old[0] = BPF_CORE_READ(s, bio.bio.bi_iter.bi_sector);
+	event.old[1] = BPF_CORE_READ(s, bio.bio.bi_iter.bi_size);
+	event.value = BPF_CORE_READ(s, iop.inode);
+	/* bypass is the first of the flags. */
+	event.status = BPF_CORE_READ(s, iop.flags) & 1;
 	submit(&event);
 	return 0;
 }

@@ -74,3 +74,31 @@ struct gc_merge_info {
 	struct btree *b;
 	unsigned int keys;
 } KERNEL;
+
+struct bvec_iter {
+	__u64 bi_sector;
+	__u32 bi_size;
+} KERNEL;
+
+struct bio {
+	struct bvec_iter bi_iter;
+} KERNEL;
+
+struct bbio {
+	struct bio bio;
+} KERNEL;
+
+struct btree_op {
+	short lock;
+} KERNEL;
+
+struct data_insert_op {
+	unsigned int inode;
+	__u16 flags;
+} KERNEL;
+
+struct search {
+	struct bbio bio;
+	struct btree_op op;
+	struct data_insert_op iop;
+} KERNEL;

@@ -31,14 +31,14 @@ class Collections:
 
     replay: Replay
     counts: Counter[str] = field(default_factory=Counter)
-    pid: int = 0
-    """Of the collector, 0 when there is none at work."""
     nodes: int = 0
     """Nodes marked in this collection, less those that were coalesced away."""
     nodes_pre: int = 0
     """How many there were at the last pause for their number."""
     use: tuple[int, int, int] = (0, 0, 0)
     """Keys, their words and sectors, of the nodes marked."""
+    finishing: bool = False
+    """All nodes were marked: the next statistics are those of the collection."""
     pausing: bool = False
     """A pause has begun, and it is not known yet why."""
     window: int | None = None
@@ -55,7 +55,7 @@ class Collections:
         kind = Kind(e.kind)
         if kind is Kind.GC_START:
             self._start(e)
-        if e.pid != self.pid:
+        if e.pid != self.replay.collector or (kind is Kind.GC_STATS and not self.finishing):
             return
         if self.marked:
             self._rewritten(e, *self.marked)
@@ -68,6 +68,8 @@ class Collections:
                 self._coalesced(e)
             case Kind.GC_PAUSE:
                 self._pause(e)
+            case Kind.GC_FINISH:
+                self.finishing = True
             case Kind.GC_STATS:
                 self._finish(e)
         self.changes = len(self.replay.changes)
@@ -78,8 +80,9 @@ class Collections:
         return len(self.replay.changes) != self.changes
 
     def _start(self, e: Event) -> None:
-        self.pid, self.nodes, self.nodes_pre, self.use = e.pid, 0, 0, (0, 0, 0)
-        self.pausing, self.window, self.marked = False, None, None
+        self.replay.collector = e.pid
+        self.nodes, self.nodes_pre, self.use = 0, 0, (0, 0, 0)
+        self.finishing, self.pausing, self.window, self.marked = False, False, None, None
         self.counts["garbage collections"] += 1
 
     def _mark(self, e: Event) -> None:
@@ -190,7 +193,7 @@ class Collections:
         self.replay.compare(NODES, self.nodes, e.k0)
         self._compare_use((e.k2, e.k1 // 8, e.old0 >> 9))
         self.replay.c.gc_stats.nodes = e.k0
-        self.pid = 0
+        self.replay.collector = 0
 
 
 def _look(node: Node) -> tuple[bool, tuple[int, int, int]]:

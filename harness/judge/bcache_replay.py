@@ -10,21 +10,21 @@ keeps, whether a node is split and where, how coalesced nodes are filled, and wh
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.bcache.record import Event, Kind, SetOnDisk
 from harness.judge.bcache_tasks import Coalesce, Disagreement, Sort, Split, Task
+from reference.bcache import btree, gc
 from reference.bcache.behaviour import Behaviour
-from reference.bcache.bkey import ZERO_POSITION, Bkey, Position, key, make_ptr, max_key, ptr_gen, ptr_offset
-from reference.bcache.bset import InsertStatus
-from reference.bcache.btree import divide
-from reference.bcache.gc import default_blocks, move_keys
+from reference.bcache.bkey import ZERO_POSITION, Bkey, key, make_ptr, max_key, ptr_gen, ptr_offset
+from reference.bcache.bset import Bset, InsertStatus
 from reference.bcache.geometry import BUCKET_GC_GEN_MAX, PAGE_BYTES, SECTOR, Geometry
 from reference.bcache.live_map import LiveMap
 from reference.bcache.node import Node, bch_btree_init_next, btree_node_write
 from reference.bcache.structs import Cache, CacheSet, GcMark, Replacement
 
-__all__ = ["CHECKS", "COUNTS", "Replay", "errno", "geometry_of"]
+__all__ = ["CHECKS", "COUNTS", "LOOKUPS", "Replay", "errno", "geometry_of"]
 
 KEYS = "keys inserted or refused"
 NODE_KEYS = "keys of nodes"
@@ -35,7 +35,8 @@ SPLITS = "splits and compactions"
 COALESCED = "nodes coalesced"
 GENS = "gens of buckets"
 ROOTS = "roots"
-CHECKS = (KEYS, NODE_KEYS, SETS, SORTED, WRITTEN, SPLITS, COALESCED, GENS, ROOTS)
+LOOKUPS = "keys found by reads"
+CHECKS = (KEYS, LOOKUPS, NODE_KEYS, SETS, SORTED, WRITTEN, SPLITS, COALESCED, GENS, ROOTS)
 """The checks of the replay."""
 COUNTS = (
     "keys refused",
@@ -48,9 +49,15 @@ COUNTS = (
     "nodes read again",
     "replaced while gens changed",
     "height of the tree",
+    "hits",
+    "misses",
+    "misses that bypass the cache",
+    "reads while gens changed",
 )
 """What is counted besides."""
 EINTR = 4
+RECENT = 8
+"""So many gens may have changed while a read went over a leaf."""
 
 
 def geometry_of(found: SetOnDisk) -> Geometry:
@@ -72,6 +79,8 @@ class Replay:
     tasks: dict[int, Task] = field(default_factory=dict)
     changes: list[tuple[int, int]] = field(default_factory=list)
     """Every change of a gen so far: bucket, gen before."""
+    collector: int = 0
+    """The task that collects garbage, 0 while none does."""
     written_gens: tuple[bytes, bytes] | None = None
     """The gens when the prios that were written last were begun, and when they were finished."""
 
@@ -96,6 +105,7 @@ class Replay:
             Kind.GC_COALESCED: self._coalesced,
             Kind.PRIO_WRITE: self._prio_write,
             Kind.PRIO_WRITTEN: self._prio_written,
+            Kind.LOOKUP: self._lookup,
         }
 
     def step(self, e: Event) -> None:
@@ -133,6 +143,7 @@ class Replay:
     def _insert(self, e: Event) -> None:
         node = self.node(e.node)
         k = e.key
+        assert k.position <= node.key.position, f"{k} is inserted into {node}"
         if node.level:
             self._check_node_key(k)
         replace_key = e.replace_key
@@ -158,6 +169,22 @@ class Replay:
             words = "{} sets, {} words in the last, {} blocks written".format
             sets, last, written = model
             raise Disagreement(check, words(sets + 1, last, written), words(e.nsets + 1, e.words, e.written))
+
+    def _lookup(self, e: Event) -> None:
+        """A read finds the next extent of the leaf that is of use, or else where the leaf ends."""
+        node = self.node(e.node)
+        place, k = (e.value, e.old0), e.key
+        if k.position <= place:
+            return
+        found = next(node.keys.filtered(node.ops.key_bad, place), None) or key(*node.key.position, 0)
+        recent = {bucket for bucket, _ in self.changes[-RECENT:]}
+        if found != k and recent & {self.c.geometry.bucket_of(ptr) for ptr in (*found.ptr, *k.ptr)}:
+            self.counts["reads while gens changed"] += 1
+            return
+        self.compare(LOOKUPS, found, k)
+        is_hit = k.inode == e.value and k.start <= e.old0 and bool(k.size)
+        missed = "misses that bypass the cache" if e.status else "misses"
+        self.counts["hits" if is_hit else missed] += 1
 
     # Sets of a node
 
@@ -213,6 +240,9 @@ class Replay:
         old = self.node(e.node)
         task = self.task(e)
         self._compare_shape(SORTED, old, e)
+        splitting = task.split and task.split.b is old and task.split.n1 is None
+        if not splitting and not task.coalesce and e.pid != self.collector:
+            raise Disagreement(SORTED, "no split of it, no collection", f"replaces {old}")
         task.sort = Sort(old, self.node(e.k0), len(self.changes))
 
     def _sorted_into(self, e: Event) -> None:
@@ -262,7 +292,7 @@ class Replay:
         if n1 is None:
             return
         if split.is_split and not split.divided and split.made and node is split.made[0]:
-            divide(n1, split.made[0], split.b.key.position)
+            btree.divide(n1, split.made[0], split.b.key.position)
             split.divided = True
         if node is n1:
             expected = (1 + (split.b is self.root)) if split.is_split else 0
@@ -302,8 +332,8 @@ class Replay:
         n = len(merge.old) - merge.written - 1
         if n < 1 or len(merge.new) != len(merge.old) or node is not merge.new[n]:
             return
-        blocks = default_blocks(self.c) * 2 // 3
-        moved = move_keys(merge.new[n], merge.new[n - 1], merge.old[0] if n == 1 else None, blocks)
+        blocks = gc.default_blocks(self.c) * 2 // 3
+        moved = gc.move_keys(merge.new[n], merge.new[n - 1], merge.old[0] if n == 1 else None, blocks)
         self.compare(COALESCED, True, moved)
         merge.written += 1
 
@@ -343,8 +373,7 @@ class Replay:
 def _read_back(node: Node) -> list[Bkey]:
     """Return the keys of all sets that were written, newer ones over older ones."""
     if node.level:
-        every = sorted((k for keys in node.on_disk for k in keys), key=_position)
-        return [k.copy() for k in every if not node.ops.key_invalid(k)]
+        return node.keys.mergesort([_bset(keys) for keys in node.on_disk], node.ops.key_invalid)
     live = LiveMap()
     for keys in node.on_disk:
         for k in keys:
@@ -356,8 +385,10 @@ def _read_back(node: Node) -> list[Bkey]:
     return merged
 
 
-def _position(k: Bkey) -> Position:
-    return k.position
+def _bset(keys: Sequence[Bkey]) -> Bset:
+    bset = Bset(0)
+    bset.replace([k.copy() for k in keys])
+    return bset
 
 
 def _status(value: int) -> str:

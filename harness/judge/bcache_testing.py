@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 from unittest import mock
 
-from harness.bcache.record import Event, Kind, NodeOnDisk, SetOnDisk
+import numpy as np
+
+from harness.bcache.record import RECORD, Event, Kind, NodeOnDisk, SetOnDisk
+from harness.bundle import Table
 from reference.bcache import alloc, btree, gc, node, requests, setup
+from reference.bcache.behaviour import Behaviour
 from reference.bcache.bkey import Bkey
 from reference.bcache.bset import BtreeKeys
 from reference.bcache.gc import GcPause
@@ -20,8 +24,10 @@ from reference.bcache.node import Node
 from reference.bcache.structs import Bucket, CacheSet, Reserve
 from reference.bcache.testing import TIGHT, Work
 
-__all__ = ["recorded"]
+__all__ = ["COLLECTOR", "Recorded", "columns_of", "recorded"]
 
+COLLECTOR = 2
+"""The task that collects garbage."""
 HZ = 250
 _ERRNO_EINTR = (1 << 32) - 4
 _ERRNO_OTHER = (1 << 32) - 1
@@ -40,7 +46,7 @@ class _Probes:
 
     def add(self, kind: Kind, b: Node | None = None, **values: int) -> None:
         """Note an event, of a node as it is."""
-        e = _NO_EVENT._replace(time_ns=len(self.events), pid=2 if self.collecting else 1, kind=kind)
+        e = _NO_EVENT._replace(time_ns=len(self.events), pid=COLLECTOR if self.collecting else 1, kind=kind)
         if b is not None:
             shape = {"words": b.keys.last.u64s, "nsets": b.keys.nsets, "written": b.written}
             e = e._replace(node=b.key.ptr[0], level=b.level, **shape)
@@ -48,8 +54,8 @@ class _Probes:
 
     def bucket(self, kind: Kind, b: Bucket) -> None:
         """Note that the gen of a bucket is about to change."""
-        values = {"k0": int(b.gc_mark), "k1": b.pin, "k2": b.last_gc}
-        self.add(kind, value=b.number, status=b.gen + 1 & 0xFF, **values)
+        gen = b.gen + 1 & 0xFF
+        self.add(kind, value=b.number, status=gen, k0=int(b.gc_mark), k1=b.pin, k2=b.last_gc)
 
     def wrappers(self) -> Iterator[tuple[Any, str, Wrapper]]:
         """Yield where the model is to be probed, and by what."""
@@ -182,6 +188,7 @@ class _Probes:
                 self.add(Kind.GC_PAUSE, value=-(-pause.sleep_ms * HZ // 1000), k2=c.bucket_wait_cnt)
                 yield pause
             g = c.gc_stats
+            self.add(Kind.GC_FINISH)
             self.add(Kind.GC_STATS, k0=g.nodes, k1=g.key_bytes, k2=g.nkeys, old0=g.data)
             self.collecting = False
 
@@ -200,14 +207,32 @@ def _probed(probes: _Probes) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A record of the model."""
+
+    events: list[Event]
+    found: SetOnDisk
+    broke_down: bool
+    """The model came upon a BUG_ON of its own: what is on its disk says nothing."""
+
+
 def recorded(
-    seed: int, operations: int = 600, geometry: Geometry = TIGHT, behaviour: Any = None
-) -> tuple[list[Event], SetOnDisk]:
+    seed: int,
+    operations: int = 600,
+    geometry: Geometry = TIGHT,
+    behaviour: Behaviour = Behaviour.linux_7_2,
+) -> Recorded:
     """Return the record of random work on the model, and what it leaves on its disk."""
     probes = _Probes()
+    broke_down = True
     with _probed(probes):
-        work = Work(seed, geometry, *([behaviour] if behaviour else [])).run(operations, operations)
-        work.requests.flush()
+        work = Work(seed, geometry, behaviour)
+        with suppress(AssertionError, LookupError, StopIteration):
+            for _ in range(operations):
+                work.one()
+            work.requests.flush()
+            broke_down = False
     c = work.c
     nodes = [
         NodeOnDisk(b.key.copy(), b.level, [[k.copy() for k in keys] for keys in b.on_disk])
@@ -223,4 +248,10 @@ def recorded(
         members=[] if c.behaviour.gc_pauses_for_searches_only else ["bucket_wait_cnt"],
         ticks_per_s=HZ,
     )
-    return probes.events, found
+    return Recorded(probes.events, found, broke_down)
+
+
+def columns_of(events: list[Event]) -> Table:
+    """Return events as the columns that a capture delivers."""
+    columns = zip(*events, strict=True)
+    return {name: np.array(column, RECORD[name]) for name, column in zip(Event._fields, columns, strict=True)}

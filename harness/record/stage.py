@@ -57,8 +57,8 @@ class BcacheStage:
         self.bcache: Bcache = workspace.bcache(layout, backing=backing, cache=cache, start=False)
         self.fsid = self.bcache.set_uuid
         self.devices = (self.bcache.backing, self.bcache.cache)
-        self.backing = None
-        self.direct_io = None
+        self.backing = self.bcache.below
+        self.direct_io = self.bcache.direct_io
         self.mountpoint = workspace.path(f"cached-{self.fsid}")
         self.mountpoint.mkdir()
 

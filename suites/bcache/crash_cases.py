@@ -8,10 +8,9 @@ from dataclasses import replace
 
 from harness.bcache.crash.damages import DAMAGES
 from harness.bcache.crash.plan import CrashPlan
-from harness.bcache.needs import why_no_bcache
 from harness.capture.choice import CRASHES
 from harness.cases import Case, Experiment
-from harness.kernels import Kernel, module_missing
+from harness.kernels import HOST, Kernel, module_missing
 from harness.record.experiment import LiveExperiment
 from loopdevs import BcacheLayout
 
@@ -33,10 +32,11 @@ SMALL = BcacheLayout(
 
 def why_not(kernel: Kernel) -> Sequence[str]:
     """Return every reason why writes to a cache cannot be logged on a kernel; none if they can."""
-    if reasons := why_no_bcache(kernel):
-        return reasons
-    if missing := module_missing(kernel, ["dm-mod", "dm-log-writes"]):
-        return [f"{kernel.name} has no {', '.join(missing)}: use a kernel built with CONFIG_DM_LOG_WRITES"]
+    if missing := module_missing(kernel, ["bcache", "dm-mod", "dm-log-writes"]):
+        return [f"{kernel.name} has no {', '.join(missing)}: use a kernel that has them, as debian:6.12"]
+    if kernel.name == HOST:
+        # What is registered would stay so if we were killed.
+        return ["power is lost in guests only: give --kernel debian:6.12"]
     return []
 
 

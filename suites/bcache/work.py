@@ -9,7 +9,6 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from harness.bcache.needs import why_no_bcache
 from harness.capture.choice import BCACHE
@@ -35,6 +34,13 @@ class Work:
     """A bcache device under capture, and what can be done to it. Sizes are bytes."""
 
     experiment: LiveExperiment
+    share: float = 1.0
+    """How much of what it does in full a workload is to do."""
+
+    def part(self, full: int) -> int:
+        """Return the share of a number of operations, or of bytes: a multiple of 4096 of many."""
+        part = int(full * self.share)
+        return part & ~4095 if full >= MIB else part
 
     @property
     def bcache(self) -> Bcache:
@@ -90,18 +96,14 @@ class Work:
 
     def _collect(self) -> None:
         folder = control.SETS / self.bcache.set_uuid / "internal"
-        before = _collections(folder)
+        begin = time.monotonic()
         (folder / "trigger_gc").write_text("1")
-        deadline = time.monotonic() + GC_DEADLINE_S
-        while _collections(folder) == before:
-            if time.monotonic() > deadline:
+        # Whole seconds since the last collection ended, -1 if there was none.
+        last = folder / "btree_gc_last_sec"
+        while not 0 <= int(last.read_text()) <= time.monotonic() - begin - 1:
+            if time.monotonic() > begin + GC_DEADLINE_S:
                 raise InfrastructureError(f"garbage was not collected within {GC_DEADLINE_S:.0f} s")
             time.sleep(0.05)
-
-
-def _collections(folder: Path) -> str:
-    """Return what changes when a garbage collection is over: its statistics."""
-    return "".join((folder / f"btree_gc_{name}").read_text() for name in ("last_sec", "average_duration_ms"))
 
 
 def bcache_case(
@@ -111,12 +113,13 @@ def bcache_case(
     work: Callable[[Work], None],
     groups: tuple[str, ...] = ("auto",),
     deadline_s: float = 30.0,
+    share: float = 1.0,
 ) -> Case:
-    """Return a case: `work` is done to a fresh set, which is stopped then, and its cache device read."""
+    """Return a case: a `share` of `work` is done to a fresh set; it is stopped, and its cache device read."""
 
     def run(experiment: Experiment) -> None:
         assert isinstance(experiment, LiveExperiment)
-        work(Work(experiment))
+        work(Work(experiment, share))
         experiment.step("stop", experiment.cached.umount)
         experiment.step("keep", experiment.bcache().keep, experiment.cached.bcache.cache)
 
