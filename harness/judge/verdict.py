@@ -14,6 +14,7 @@ from harness.bundle import Bundle
 from harness.errors import UserError
 from harness.judge.bcache import judge_bcache
 from harness.judge.bcache_crash import judge_crash_bundle
+from harness.judge.bcache_maps import cache_maps
 from harness.judge.direct_io import judge_direct_reads
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
@@ -84,7 +85,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
-        cache_maps=crashes.maps,
+        cache_maps=(*crashes.maps, *cache_maps(bundle)),
     )
 
 
