@@ -72,7 +72,8 @@ class Rig:
 
     def put(self, disk: bytes | bytearray) -> None:
         """Give the disk, which nobody uses, another content."""
-        _backing_file(self._disk).open("r+b", buffering=0).write(disk)
+        with _backing_file(self._disk).open("r+b") as file:
+            file.write(disk)
 
     def take(self, disk: bytes | bytearray) -> None:
         """Give the disk, which nobody uses, a content with another set of the same sizes."""
