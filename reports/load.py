@@ -12,6 +12,7 @@ from typing import Any
 from harness.bundle import MANIFEST, VERDICT_FILE, Bundle
 from harness.errors import UserError
 from harness.verdicts import CaseVerdict, Verdict
+from reports.cache_map import CacheMap
 from reports.kernels import Kernel, planned_kernels, recorded_kernels
 from reports.run import BEHAVIOUR, CaseResult, Run
 from reports.text import UNKNOWN, dig
@@ -139,6 +140,8 @@ def _result(folder: Path, kernel: Kernel) -> CaseResult:
     try:
         verdict = CaseVerdict.from_json(_read_json(file))
         timeline = Timeline.read(verdict.timeline)
+        for found in verdict.cache_maps:
+            CacheMap.read(found)
         _check_types(verdict)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file}: not a verdict ({error!r}): judge the case again") from None

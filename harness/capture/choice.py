@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
 from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
@@ -22,6 +23,7 @@ from loopdevs import Workspace
 __all__ = [
     "BCACHE",
     "CAPTURES",
+    "CRASHES",
     "DEEP_DIRECT_IO",
     "DIRECT_IO",
     "MEASURED",
@@ -49,6 +51,8 @@ MEASURED = "measured"
 """The one of cases that measure, and record nothing."""
 BCACHE = "bcache"
 """The one of cases that work on a cache."""
+CRASHES = "crashes"
+"""The one of cases that lose power under a cache."""
 
 _BY_THE_CASE: dict[str, Callable[[Path], Capture]] = {
     READAHEAD: lambda _: ReadaheadCapture(),
@@ -58,6 +62,7 @@ _BY_THE_CASE: dict[str, Callable[[Path], Capture]] = {
     RACES: lambda _: RacesCapture(),
     MEASURED: lambda _: MeasuredCapture(),
     BCACHE: BcacheCapture,
+    CRASHES: lambda _: CrashCapture(),
 }
 """Those that the case itself makes use of, each from a scratch file."""
 

@@ -13,6 +13,8 @@ from typing import Any
 from harness.bundle import Bundle
 from harness.errors import UserError
 from harness.judge.bcache import judge_bcache
+from harness.judge.bcache_crash import judge_crash_bundle
+from harness.judge.bcache_maps import cache_maps
 from harness.judge.direct_io import DirectReadsJudgement, judge_direct_reads
 from harness.judge.direct_io_evidence import bundle_evidence
 from harness.judge.direct_io_races import checks_of_race
@@ -66,6 +68,8 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             reasons.append(str(error))
     cache = judge_bcache(bundle)
     checks += cache.checks
+    crashes = judge_crash_bundle(bundle)
+    checks += crashes.checks
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -86,10 +90,12 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **(readahead.counts if readahead else {}),
             **direct_reads.counts,
             **cache.counts,
+            **crashes.counts,
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
         evidence=evidence,
+        cache_maps=(*crashes.maps, *cache_maps(bundle)),
     )
 
 

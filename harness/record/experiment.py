@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
+from harness.bcache.crash.live import record_crashes
+from harness.bcache.crash.plan import CrashPlan
 from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
@@ -157,6 +160,18 @@ class LiveExperiment:
         """Return what keeps reads during changes, in a case whose `capture` that is."""
         assert isinstance(self._capture, RacesCapture)
         return self._capture
+
+    def lose_power(self, plan: CrashPlan, losses: int, damages: Sequence[str] = (), failing: int = 0) -> None:
+        """Record losses of power (`record_crashes`), in a case whose `capture` that is."""
+        assert isinstance(self._capture, CrashCapture)
+        arguments = {"losses": losses, "damages": list(damages), "failing": failing}
+        record = self._logged(
+            "lose power",
+            arguments,
+            lambda: record_crashes(plan, self.seed, losses, self._workspace, damages, failing),
+            lambda record: f"{len(record.entries)} writes logged",
+        )
+        self._capture.keep(record)
 
     @contextmanager
     def on_disks(self, layout: Callable[[int], RotationalLayout]) -> Iterator[list[Path]]:

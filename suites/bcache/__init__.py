@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.bcache import cases
+from suites.bcache import cases, crash_cases
 
 __all__ = ["CASES"]
 
-CASES = cases.CASES
+CASES = (*cases.CASES, *crash_cases.CASES)
 """Every case of the suite."""
