@@ -361,7 +361,7 @@ _DAMAGE = (
         "good data are written over bad copies",
         "mainline.complete",
         "            self.done.repaired[place] = source\n",
-        "",
+        "            pass\n",
     ),
     Fault(
         "last-one-repaired",
