@@ -83,8 +83,12 @@ class FaultyReads:
             if sum(_submitted(submitted, block) for block in self._column(logical)) > 1:
                 # Whether the second of two bios meets the damage still, depends on when the first one ends.
                 continue
-            for copy in self._copies(logical, checked=not self.layout.files[read.file].nodatasum):
+            checked = not self.layout.files[read.file].nodatasum
+            for copy in self._copies(logical, checked=checked):
                 copies.setdefault(copy.stripe, copy)
+            if not checked and len(self._column(logical)) > 1:
+                # Other blocks could be rebuilt from a second one that is corrupt: see `_chosen`.
+                break
         return list(copies.values())
 
     def _column(self, logical: int) -> list[int]:

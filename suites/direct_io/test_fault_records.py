@@ -44,6 +44,22 @@ def test_a_recorded_bundle_is_small_and_passes(name: str) -> None:
     assert {"copies on disk", "corruption_errs", "read_io_errs"} <= {check.name for check in verdict.checks}
 
 
+def test_reads_are_counted_by_what_was_bad_in_them() -> None:
+    kinds = {kind.removeprefix("reads: ") for name in NAMES for kind in judge_bundle(opened(name)).counts}
+    assert kinds >= {
+        "corrupt copies",
+        "copies that cannot be read",
+        "copies that cannot be read or written",
+        "what a read before has left",
+        "missing devices",
+        "wrong checksums",
+        "streams that cannot be inflated",
+        "blocks without good copy",
+        "copies repaired",
+        "blocks rebuilt",
+    }
+
+
 def test_there_are_many_faults() -> None:
     assert len({fault.name for fault in DAMAGE_FAULTS}) == len(DAMAGE_FAULTS) >= 20
 

@@ -3,6 +3,8 @@
 
 For one block the whole row is read, up to 64 KiB of each device, but what is given up. One column of blocks
 that has more errors than parities makes all of it fail, wherever the wanted block is.
+
+What is rebuilt from corrupt blocks counts as bad. Without checksums nobody sees that: this is not modelled.
 """
 
 from __future__ import annotations
