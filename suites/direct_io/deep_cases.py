@@ -17,7 +17,7 @@ from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File
 from reference.direct_io.source import IoVec
 from suites.direct_io.prepared import prepared
-from suites.direct_io.requests import random_read
+from suites.direct_io.requests import waiting_read
 
 __all__ = ["CASES"]
 
@@ -90,7 +90,7 @@ def _reads(
     memory = 0
     for _ in range(depth):
         number = rng.choice(chosen)
-        read = random_read(rng, number, files[number])
+        read = waiting_read(rng, number, files[number])
         if not odd and not _of_whole_blocks(read):
             continue
         if memory + read.memory_bytes > MEMORY_BYTES:
