@@ -33,6 +33,8 @@ class StoredContents:
         """Blocks of devices that hold something else now, and what."""
         self.unreadable: set[Stripe] = set()
         """Blocks of devices that cannot be read."""
+        self.broken_blocks: set[Stripe] = set()
+        """Those that cannot be written either."""
         self.bad_sums: set[int] = set()
         """Blocks, by logical address, that have the wrong checksum in the tree."""
         self.broken: set[int] = set()
@@ -77,7 +79,12 @@ class StoredContents:
         if logical is not None and self.bad_sums:
             blocks = range(logical, logical + length, BLOCK)
             found = {block - logical: BadBlock.CORRUPT for block in blocks if block in self.bad_sums}
-        for places, bad in ((self.damaged, BadBlock.CORRUPT), (self.unreadable, BadBlock.UNREADABLE)):
+        kinds = (
+            (self.damaged, BadBlock.CORRUPT),
+            (self.unreadable, BadBlock.UNREADABLE),
+            (self.broken_blocks, BadBlock.BROKEN),
+        )
+        for places, bad in kinds:
             for one in places:
                 if one.devid == devid and 0 <= one.physical - physical < length:
                     found[one.physical - physical] = bad

@@ -31,6 +31,12 @@ class Damage(IntEnum):
     CORRUPT = 1
     UNREADABLE = 2
     """Reads of it fail, too, as long as it is not healed; writes do not."""
+    BROKEN = 3
+    """Reads and writes of it fail."""
+
+
+FAILING = {Damage.UNREADABLE: Failing.READS, Damage.BROKEN: Failing.READS | Failing.WRITES}
+"""What fails of a block."""
 
 
 class CopyState(NamedTuple):
@@ -100,8 +106,8 @@ class DamagedDevices:
         for copy in copies:
             if copy.damaged:
                 self._write(copy.stripe, damage_data(copy.stripe))
-            if copy.damaged is Damage.UNREADABLE:
-                self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.READS)
+            if copy.damaged in FAILING:
+                self._disks[copy.devid].fail(copy.physical, BLOCK, FAILING[copy.damaged])
 
     def look(self) -> list[CopyState]:
         """Return the copies that were damaged last, with what was there before and is there now."""
@@ -113,7 +119,7 @@ class DamagedDevices:
     def heal(self) -> None:
         """Put back what was there."""
         for copy, original in self._originals.items():
-            if copy.damaged is Damage.UNREADABLE:
+            if copy.damaged in FAILING:
                 self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
             # The others too: without checksums a corrupt copy can have been written over a good one.
             self._write(copy.stripe, original)

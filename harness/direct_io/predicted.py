@@ -90,6 +90,7 @@ def _damage(layout: Layout, read: DirectRead, lasting: Mapping[Stripe, bytes]) -
     damaged = [copy for copy in read.copies if copy.damaged]
     layout.contents.damaged = dict(lasting) | {copy.stripe: damage_data(copy.stripe) for copy in damaged}
     layout.contents.unreadable = {c.stripe for c in damaged if c.damaged is Damage.UNREADABLE}
+    layout.contents.broken_blocks = {c.stripe for c in damaged if c.damaged is Damage.BROKEN}
 
 
 def _queued(predicted: Predicted) -> Predicted:

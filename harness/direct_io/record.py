@@ -90,6 +90,8 @@ class Layout:
     """By devid, how much the device's count of bad checksums grew over all reads."""
     read_errs: Mapping[int, int] | None = None
     """The same of errors of reads; None in bundles of before that was kept."""
+    write_errs: Mapping[int, int] | None = None
+    """The same of errors of writes."""
     plan: Plan | None = None
     """How the files were made; None in bundles that are older than plans."""
     features: Sequence[str] | None = None
@@ -184,6 +186,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "inodes": list(layout.inodes),
             "chunks": [_chunk_to_json(chunk) for chunk in layout.volume.chunks.chunks],
             "present": sorted(layout.volume.present),
+            "read_only": layout.volume.read_only,
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
             "features": None if layout.features is None else list(layout.features),
@@ -192,7 +195,8 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "bad_sums": sorted(contents.bad_sums),
             "broken": sorted(contents.broken),
             "corruption_errs": _by_devid_to_json(layout.corruption_errs),
-            **({"read_errs": _by_devid_to_json(layout.read_errs)} if layout.read_errs is not None else {}),
+            "read_errs": _by_devid_to_json(layout.read_errs),
+            "write_errs": _by_devid_to_json(layout.write_errs),
         },
     )
 
@@ -202,7 +206,7 @@ def load_layout(bundle: Bundle) -> Layout:
     try:
         told = bundle.json(LAYOUT_FILE)
         words = bundle.table(CONTENTS_FILE)["words"].tobytes()
-        volume = Volume(ChunkMap(map(_chunk_of_json, told["chunks"])), frozenset(told["present"]))
+        volume = _volume_of_json(told)
         return Layout(
             [
                 File(one["i_size"], tuple(map(_item_of_json, one["items"])), one["nodatasum"])
@@ -213,8 +217,9 @@ def load_layout(bundle: Bundle) -> Layout:
             {int(dev): devid for dev, devid in told["devices"].items()},
             told["flags"],
             told["inodes"],
-            _by_devid_of_json(told["corruption_errs"]),
-            _by_devid_of_json(told["read_errs"]) if "read_errs" in told else None,
+            _by_devid_of_json(told["corruption_errs"]) or {},
+            _by_devid_of_json(told.get("read_errs")),
+            _by_devid_of_json(told.get("write_errs")),
             plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
             told.get("features"),
             told.get("by_call", False),
@@ -246,12 +251,18 @@ def _contents(told: Mapping[str, Any], words: bytes) -> StoredContents:
     return contents
 
 
-def _by_devid_to_json(counts: Mapping[int, int]) -> dict[str, int]:
-    return {str(devid): count for devid, count in counts.items()}
+def _volume_of_json(told: Mapping[str, Any]) -> Volume:
+    chunks = ChunkMap(map(_chunk_of_json, told["chunks"]))
+    # Bundles of before this was kept were mounted for writing.
+    return Volume(chunks, frozenset(told["present"]), told.get("read_only", False))
 
 
-def _by_devid_of_json(told: Mapping[str, int]) -> dict[int, int]:
-    return {int(devid): count for devid, count in told.items()}
+def _by_devid_to_json(counts: Mapping[int, int] | None) -> dict[str, int] | None:
+    return None if counts is None else {str(devid): count for devid, count in counts.items()}
+
+
+def _by_devid_of_json(told: Mapping[str, int] | None) -> dict[int, int] | None:
+    return None if told is None else {int(devid): count for devid, count in told.items()}
 
 
 def _item_to_json(item: FileExtent) -> dict[str, Any]:

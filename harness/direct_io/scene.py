@@ -94,7 +94,7 @@ def _btrfs_layout(told: Mapping[str, object]) -> BtrfsLayout:
 
 
 def _damage(read: DirectRead, layout: Layout) -> tuple[Damage, ...]:
-    if read.follows or any(copy.damaged is Kind.UNREADABLE for copy in read.copies):
+    if read.follows or any(copy.damaged > Kind.CORRUPT for copy in read.copies):
         raise UserError(
             "reads of what cannot be read, or of what one before has left, cannot be made smaller"
         )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import crc32c
 
@@ -25,6 +25,7 @@ from harness.judge.direct_io_compare import (
     returned_text,
     same_bios,
 )
+from harness.judge.direct_io_damage import damage_kinds
 from harness.judge.known_issues import KNOWN_ISSUE
 from reference.direct_io.mainline import Behaviour, Bio, Reader, behaviour_of
 
@@ -38,7 +39,12 @@ __all__ = [
 ]
 
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
-STATISTICS, READ_ERRS = "corruption_errs", "read_io_errs"
+STATISTICS = {
+    "corruption_errs": "corruption_errs",
+    "read_io_errs": "read_errs",
+    "write_io_errs": "write_errs",
+}
+"""Counts of errors, as `btrfs device stats` names them, and as `Completion` and `Layout` do."""
 
 LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 """docs/known-issues.md"""
@@ -69,29 +75,33 @@ def judge_reads(
     layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
 ) -> DirectReadsJudgement:
     """Make a check of each kind over all reads."""
-    tally = Tally((*CHECKS, STATISTICS, READ_ERRS))
+    tally = Tally((*CHECKS, *STATISTICS))
     errors_lost = 0
+    kinds: Counter[str] = Counter()
     first: dict[str, int] = {}
     errors: Counter[tuple[str, int]] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
         completion = predicted.outcome.completion
-        for name, counted in ((STATISTICS, completion.corruption_errs), (READ_ERRS, completion.read_errs)):
+        for name, attribute in STATISTICS.items():
+            counted: Counter[int] = getattr(completion, attribute)
             errors.update({(name, devid): count for devid, count in counted.items()})
         errors_lost += predicted.outcome.error_lost
+        kinds.update(damage_kinds(layout, read, predicted.outcome))
         for check, count, difference in _compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
                 first.setdefault(check, number)
     if any(read.copies for read in reads):
-        for name, counts_ in ((STATISTICS, layout.corruption_errs), (READ_ERRS, layout.read_errs)):
-            for devid in layout.volume.present if counts_ is not None else ():
-                model, kernel = errors[name, devid], (counts_ or {}).get(devid, 0)
+        for name, attribute in STATISTICS.items():
+            told: Mapping[int, int] | None = getattr(layout, attribute)
+            for devid in layout.volume.present if told is not None else ():
+                model, kernel = errors[name, devid], (told or {}).get(devid, 0)
                 wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
                 tally.add(name, 1, wrong if model != kernel else None)
     if errors_lost:
         tally.remarks[CHECKS[0]] = f"known issue: {errors_lost} reads of bad blocks gave zeros and no error"
-    counts = {LOST_ERROR: errors_lost} if errors_lost else {}
+    counts = dict(kinds) | ({LOST_ERROR: errors_lost} if errors_lost else {})
     return DirectReadsJudgement(tuple(tally.checks()), counts, first)
 
 

@@ -68,6 +68,7 @@ class RandomReads:
         if self.damaging:
             layout.corruption_errs = device_stats(experiment.btrfs, experiment.mount, "corruption_errs")
             layout.read_errs = device_stats(experiment.btrfs, experiment.mount, "read_io_errs")
+            layout.write_errs = device_stats(experiment.btrfs, experiment.mount, "write_io_errs")
         experiment.step("keep", lambda: capture.keep(done, layout))
 
     def spoil(self, experiment: LiveExperiment, layout: Layout) -> None:

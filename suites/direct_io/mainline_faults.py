@@ -138,7 +138,7 @@ MAINLINE_FAULTS = (
         "one-block-fails",
         "a bio that fails has no good block",
         "mainline.complete",
-        "if BadBlock.UNREADABLE in found.values():",
+        "if set(found.values()) - {BadBlock.CORRUPT}:",
         "if False:",
     ),
     Fault(

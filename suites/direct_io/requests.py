@@ -57,8 +57,9 @@ def waiting_read(rng: random.Random, number: int, file: File, long: float = 0.0)
 
 def _keeping(rng: random.Random, read: DirectRead, before: DirectRead) -> DirectRead:
     """Have the read find pages of earlier ones, all of them or all but some, often where `before` read."""
-    if rng.random() < 0.6 and not read.nowait:
-        read = replace(read, offset=max(0, before.offset + rng.randrange(-8, 8) * BLOCK))
+    if rng.random() < 0.6:
+        near = before.offset // BLOCK * BLOCK if read.nowait else before.offset
+        read = replace(read, offset=max(0, near + rng.randrange(-8, 8) * BLOCK))
     begin = max(0, before.offset // BLOCK + rng.randrange(-4, 32)) * BLOCK
     length = rng.choice((0, BLOCK, 3 * BLOCK, 10 * BLOCK, 40 * BLOCK))
     return replace(read, cached=True, drop_from=begin, drop_bytes=length)
@@ -130,7 +131,7 @@ def _vectors(rng: random.Random, length: int) -> list[IoVec]:
     """Spread `length` bytes over vectors that do not overlap, but may be empty or have one base."""
     count = 1 if rng.random() < 0.5 else rng.randrange(2, MAX_VECTORS)
     unit = 1 if rng.random() < 0.06 else BLOCK
-    cuts = sorted(rng.randrange(length + 1) // unit * unit for _ in range(count - 1))
+    cuts = sorted(rng.randrange(length // unit + 1) * unit for _ in range(count - 1))
     lengths = [end - begin for begin, end in zip([0, *cuts], [*cuts, length], strict=True)]
     vectors: list[IoVec] = []
     base = rng.randrange(3) * BLOCK + (rng.choice((512, 64, 1)) if rng.random() < 0.05 else 0)

@@ -46,6 +46,8 @@ class Completion:
     """By devid, how many bad checksums were met."""
     read_errs: Counter[int] = field(default_factory=Counter)
     """By devid, how many reads failed, but for those that were only ahead (`btrfs_log_dev_io_error`)."""
+    write_errs: Counter[int] = field(default_factory=Counter)
+    """By devid, how many writes of good data failed."""
     failed: set[int] = field(default_factory=set)
     """Which of the bios, by number, have a block none of whose copies is good."""
     lost: set[int] = field(default_factory=set)
@@ -103,7 +105,7 @@ class BioEnds:
         if place.devid not in self._volume.present:
             return dict.fromkeys(every, BadBlock.UNREADABLE)
         found = self._contents.bad_blocks(*place, logical, length)
-        if BadBlock.UNREADABLE in found.values():
+        if set(found.values()) - {BadBlock.CORRUPT}:
             return dict.fromkeys(every, BadBlock.UNREADABLE)
         if not self._checked:
             return {}
@@ -137,7 +139,7 @@ class BioEnds:
             state = self._read_again(chunk, logical, mirror, places)
         found = REBUILT if chunk.parities and mirror > 1 else places[mirror - 1]
         for place in reversed(tried if self._behaviour.repairs_all else tried[-1:]):
-            self._btrfs_repair_io_failure(place, found)
+            self._btrfs_repair_io_failure(place, logical, found)
         return Piece(logical, BLOCK, found)
 
     def _places(self, chunk: Chunk, logical: int) -> Sequence[Stripe]:
@@ -178,9 +180,13 @@ class BioEnds:
         """Count a bio that has failed; a missing device has no count."""
         self.done.read_errs[devid] += devid in self._volume.present and BadBlock.UNREADABLE in bad
 
-    def _btrfs_repair_io_failure(self, place: Stripe, source: Stripe) -> None:
-        if place.devid in self._volume.present and not self._volume.read_only:
-            self.done.writes.append(Bio(BioKind.REPAIR, *place, BLOCK))
+    def _btrfs_repair_io_failure(self, place: Stripe, logical: int, source: Stripe) -> None:
+        if place.devid not in self._volume.present or self._volume.read_only:
+            return
+        self.done.writes.append(Bio(BioKind.REPAIR, *place, BLOCK))
+        if self._contents.bad_blocks(*place, logical, BLOCK).get(0) is BadBlock.BROKEN:
+            self.done.write_errs[place.devid] += 1
+        else:
             self.done.repaired[place] = source
 
     def send(self, bios: list[Bio], place: Stripe, length: int = BLOCK) -> None:

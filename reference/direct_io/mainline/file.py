@@ -31,6 +31,8 @@ class BadBlock(Enum):
     """It can be read and does not have the right checksum."""
     UNREADABLE = 1
     """The device says it is an error."""
+    BROKEN = 2
+    """So it does if it is written, too."""
 
 
 class Contents(Protocol):

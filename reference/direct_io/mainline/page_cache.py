@@ -136,7 +136,10 @@ class PageCache:
         self._ra_pages //= 4
 
     def add_behind_eof(self) -> None:
-        """Add the page behind the file's last (`no_cached_page` in `generic_file_buffered_read`)."""
+        """Add the page in which the file would go on (`no_cached_page` in `generic_file_buffered_read`).
+
+        If it ends in the middle of a page, that is there.
+        """
         index = self._file.i_size // BLOCK
         if index not in self._pages:
             self._add(index)

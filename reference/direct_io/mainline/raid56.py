@@ -49,7 +49,7 @@ def raid56_parity_recover(
         for begin, end in _runs(columns, column if number in given_up else None):
             reads.append(Bio(BioKind.REPAIR, stripe.devid, start + begin * BLOCK, (end - begin) * BLOCK))
             blocks = [Stripe(stripe.devid, start + n * BLOCK) for n in range(begin, end)]
-            if any(state(block) is BadBlock.UNREADABLE for block in blocks):
+            if any(state(block) not in (None, BadBlock.CORRUPT) for block in blocks):
                 for met in errors[begin:end]:
                     met.add(number)
     if any(len(met) > chunk.parities for met in errors):
