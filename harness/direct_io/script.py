@@ -130,7 +130,7 @@ def _model(read: DirectRead, predicted: Predicted) -> dict[str, Any]:
     done = outcome.completion
     repairs = [*(["read", *_bio(bio)] for bio in done.reads), *(["write", *_bio(bio)] for bio in done.writes)]
     model["repairs"] = sorted(repairs)
-    model["copies on disk"] = [predicted.digest_after(copy) for copy in read.copies]
+    model["copies on disk"] = [sorted(predicted.digests_after(copy)) for copy in read.copies]
     model["cached pages"] = outcome.pages
     if not read.aio:
         model["direct calls"] = [list(call) for call in predicted.direct]

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from suites.direct_io import cases, writer_cases
+from suites.direct_io import cases, fault_cases, writer_cases
 
 __all__ = ["CASES"]
 
-CASES = (*cases.CASES, *writer_cases.CASES)
+CASES = (*cases.CASES, *fault_cases.CASES, *writer_cases.CASES)
 """Every case of the suite."""
