@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import fileops
-from harness.direct_io.extents import extent_starts
+from harness.direct_io.extents import extents
 from harness.kernels import HOST, resolve
 from harness.run import Observer, RunPlan, run_cases
 from harness.verdicts import CaseVerdict, Verdict
@@ -47,6 +47,11 @@ def test_where_extents_begin_is_told_by_the_tree(tmp_path: Path) -> None:
             fileops.write(file, number * 8192, 8192, number)
             fileops.fsync(file)
         with file.open("rb") as opened:
-            assert extent_starts(opened.fileno(), 0, 40 * 8192) == [n * 8192 for n in range(40)]
-            assert extent_starts(opened.fileno(), 1, 16384) == [8192]
-            assert extent_starts(opened.fileno(), 8193, 16384) == []
+            found = extents(opened.fileno(), 40 * 8192)
+            assert [one.file_offset for one in found] == [n * 8192 for n in range(40)]
+            assert len({one.disk_bytenr for one in found}) == 40
+            assert [one.end for one in extents(opened.fileno(), 8193)] == [8192, 16384]
+            assert not fileops.is_nodatacow(opened.fileno())
+        fileops.set_nodatacow(filesystem.mountpoint / "in-place")
+        with (filesystem.mountpoint / "in-place").open("rb") as opened:
+            assert fileops.is_nodatacow(opened.fileno())
