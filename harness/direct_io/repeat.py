@@ -105,9 +105,7 @@ class Trace:
         if "W" in flags:
             found["repairs"].append(["write", "REPAIR", *place])
             return
-        kind = (
-            "DIRECT" if "S" in flags else "BUFFERED" if "A" in flags else "COMPRESSED" if mine else "REPAIR"
-        )
+        kind = "DIRECT" if "S" in flags else "BUFFERED" if "A" in flags else "UNFLAGGED" if mine else "REPAIR"
         if mine:
             found["bios"].append([kind, *place])
         else:
