@@ -37,6 +37,7 @@ __all__ = [
     "drop_cache",
     "fallocate",
     "fsync",
+    "is_nodatacow",
     "map_read",
     "map_write",
     "read",
@@ -153,6 +154,12 @@ def set_compression(path: Path, how: str) -> None:
     """Create an empty file whose data are compressed (`btrfs property set FILE compression HOW`)."""
     path.touch(exist_ok=False)
     os.setxattr(path, "btrfs.compression", how.encode())
+
+
+def is_nodatacow(fd: int) -> bool:
+    """Whether an open file is written in place (`set_nodatacow`)."""
+    flags: int = struct.unpack("=q", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8)))[0]
+    return bool(flags & _FS_NOCOW_FL)
 
 
 def write(path: Path, offset: int, length: int, seed: int) -> None:

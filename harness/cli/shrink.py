@@ -34,6 +34,7 @@ def shrink(
     from harness.bundle import Bundle
     from harness.cli.kernel_choice import chosen_kernels
     from harness.cli.run import work_root
+    from harness.direct_io.smallest import what_fails
     from harness.errors import EXIT_FAIL, UserError
     from harness.record.interruption import interruptible, interruptions_held
     from harness.run import GuestOptions, new_run_id
@@ -41,6 +42,7 @@ def shrink(
     from loopdevs import LoopdevsError, Workspace
 
     opened = Bundle.open(bundle)
+    what_fails(opened)
     work = (work or work_root() / new_run_id()).absolute()
     (kernel,) = chosen_kernels([opened.manifest["kernel"]["source"]], work, "bpf", GuestOptions())
     try:

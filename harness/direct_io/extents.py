@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the extent items of an open file begin, by the tree search ioctl: FIEMAP joins those that touch."""
+"""The extent items of an open file, by the tree search ioctl: FIEMAP joins those that touch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import fcntl
 import os
 import struct
 
-__all__ = ["extent_starts"]
+from reference.direct_io.source import FileExtent
+from reference.ondisk.file_items import file_extent
+
+__all__ = ["extents"]
 
 _TREE_SEARCH = 0xD0009411
 _ARGS_BYTES = 4096
-# linux/btrfs_tree.h and linux/btrfs.h: struct btrfs_ioctl_search_key, without what is unused at its end.
+# linux/btrfs.h: struct btrfs_ioctl_search_key, without what is unused at its end.
 _KEY = struct.Struct("<QQQQQQQIII")  # tree, objectid, offset and transid from and to, type from and to, items
 _KEY_BYTES = 104
 _COUNT = struct.Struct("<I")
@@ -21,13 +24,13 @@ _HEADER = struct.Struct("<QQQII")  # transid, objectid, offset, type, length
 _EXTENT_DATA = 108
 _MOST = (1 << 64) - 1
 _ITEMS = 32
-"""So many are asked for at a time, and have room."""
+"""So many are asked for at a time; of extents that are not inline all have room."""
 
 
-def extent_starts(fd: int, begin: int, end: int) -> list[int]:
-    """Return the offsets from `begin` to before `end` at which items begin, bytes; OSError if it cannot."""
-    starts: list[int] = []
-    inode = os.fstat(fd).st_ino
+def extents(fd: int, end: int) -> list[FileExtent]:
+    """Return the items that begin before `end`, bytes, by offset; OSError if the kernel refuses."""
+    found: list[FileExtent] = []
+    begin, inode = 0, os.fstat(fd).st_ino
     while begin < end:
         key = _KEY.pack(
             *(0, inode, inode, begin, end - 1, 0, _MOST),
@@ -39,9 +42,10 @@ def extent_starts(fd: int, begin: int, end: int) -> list[int]:
         place = _KEY_BYTES
         for _ in range(count):
             _, _, offset, _, length = _HEADER.unpack_from(args, place)
-            starts.append(offset)
-            place += _HEADER.size + length
+            place += _HEADER.size
+            found.append(file_extent(offset, bytes(args[place : place + length])))
+            place += length
         if count < _ITEMS:
             break
-        begin = starts[-1] + 1
-    return starts
+        begin = found[-1].file_offset + 1
+    return found

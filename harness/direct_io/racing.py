@@ -9,15 +9,16 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 from harness.direct_io.aio import Aio, Asked
-from harness.direct_io.extents import extent_starts
+from harness.direct_io.extents import extents
 from harness.direct_io.races import RaceRead, seen_in, words
 from harness.errors import InfrastructureError
+from harness.fileops import is_nodatacow
 from reference.direct_io.concurrent import Change, ChangeKind
 
 __all__ = ["PlannedChange", "race"]
@@ -29,6 +30,8 @@ READERS = 3
 MOST_CHUNKS = 8
 READS_MOST = 20_000
 """Of one reader."""
+IN_TREE_S = 20.0
+"""After so long a write's extents must be in the tree."""
 
 
 def race(
@@ -61,6 +64,8 @@ def _change(path: Path, planned: Iterable[PlannedChange], number: int) -> list[C
             opened.callback(os.close, fds[kind])
         changes = []
         for version, (kind, offset, length) in enumerate(planned, number + 1):
+            direct = kind is ChangeKind.DIRECT
+            old = _places(fds[kind], offset, length) if direct else set()
             with mmap.mmap(-1, max(length, mmap.PAGESIZE)) as memory:
                 memory[:length] = words(version, offset, length)
                 begin = time.monotonic_ns()
@@ -69,15 +74,30 @@ def _change(path: Path, planned: Iterable[PlannedChange], number: int) -> list[C
                 elif os.pwritev(fds[kind], [memory], offset) != len(memory):
                     raise InfrastructureError(f"a write of {length} bytes at {offset} stopped early")
                 over = time.monotonic_ns()
-                changes.append(Change(kind, offset, length, begin, over, _cuts(fds, kind, offset, length)))
+            cuts = _cuts(fds[kind], offset, length, old) if direct else ()
+            changes.append(Change(kind, offset, length, begin, over, cuts))
         return changes
 
 
-def _cuts(fds: Mapping[ChangeKind, int], kind: ChangeKind, offset: int, length: int) -> tuple[int, ...]:
-    """Return where a direct write was cut, for want of room in one piece."""
-    if kind is not ChangeKind.DIRECT:
-        return ()
-    return tuple(extent_starts(fds[kind], offset + 1, offset + length))
+def _places(fd: int, offset: int, length: int) -> set[int]:
+    """Return the logical addresses of the extents in a range."""
+    return {one.disk_bytenr for one in extents(fd, offset + length) if one.end > offset}
+
+
+def _cuts(fd: int, offset: int, length: int, old: Set[int]) -> tuple[int, ...]:
+    """Return where a direct write was cut, for want of room in one piece: where other extents begin.
+
+    A write may return before its extents are in the tree (`btrfs_finish_ordered_extent` leaves that to a
+    worker). They are there when none of the `old` ones are left, but for files that are written in place.
+    """
+    end, until = offset + length, time.monotonic() + IN_TREE_S
+    while time.monotonic() < until:
+        new = [one for one in extents(fd, end) if one.end > offset]
+        in_place = {one.disk_bytenr for one in new} == old
+        covered = sum(min(one.end, end) - max(one.file_offset, offset) for one in new) == length
+        if covered and (is_nodatacow(fd) if in_place else old.isdisjoint(one.disk_bytenr for one in new)):
+            return tuple(one.file_offset for one in new if one.file_offset > offset)
+    raise InfrastructureError(f"the extents of a write at {offset} were not in the tree after {IN_TREE_S} s")
 
 
 def _read(

@@ -76,6 +76,12 @@ def scene_of(bundle: Bundle, layout: Layout, reads: Sequence[DirectRead]) -> Sce
     plan = layout.plan
     if plan is None:
         raise UserError(f"{bundle.path} does not say how its files were made: record the case again")
+    devices = set(layout.devices.values())
+    if layout.contents.bad_sums or layout.contents.broken or layout.volume.present != devices:
+        raise UserError(
+            f"{bundle.path}: reads with missing devices, wrong checksums or broken streams cannot be made "
+            "smaller: look into the bundle"
+        )
     return Scene(
         _btrfs_layout(bundle.manifest["devices"]),
         tuple(plan.steps),
@@ -96,7 +102,8 @@ def _btrfs_layout(told: Mapping[str, object]) -> BtrfsLayout:
 def _damage(read: DirectRead, layout: Layout) -> tuple[Damage, ...]:
     if read.follows or any(copy.damaged > Kind.CORRUPT for copy in read.copies):
         raise UserError(
-            "reads of what cannot be read, or of what one before has left, cannot be made smaller"
+            "reads of what cannot be read, or of what one before has left, cannot be made smaller: look into "
+            "the bundle"
         )
     blocks: defaultdict[int, list[bool]] = defaultdict(list)
     for copy in read.copies:

@@ -132,9 +132,7 @@ def _model(read: DirectRead, predicted: Predicted) -> dict[str, Any]:
     done = outcome.completion
     repairs = [*(["read", *_bio(bio)] for bio in done.reads), *(["write", *_bio(bio)] for bio in done.writes)]
     model["repairs"] = sorted(repairs)
-    digests = [predicted.digests_after(copy) for copy in read.copies]
-    if all(len(allowed) == 1 for allowed in digests):
-        model["copies on disk"] = [digest for (digest,) in digests]
+    model["copies on disk"] = [sorted(predicted.digests_after(copy)) for copy in read.copies]
     model["cached pages"] = outcome.pages
     if not read.aio:
         model["direct calls"] = [list(call) for call in predicted.direct]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.bundle import Bundle
-from harness.direct_io.record import load_layout, load_reads
+from harness.direct_io.record import READS_FILE, load_layout, load_reads
 from harness.direct_io.scene import Scene, scene_of
 from harness.direct_io.script import script
 from harness.direct_io.shrink import shrink
@@ -16,7 +16,7 @@ from harness.errors import InfrastructureError, UserError
 from harness.judge.direct_io import ReaderFactory, judge_reads, mainline_reader
 from loopdevs import Workspace
 
-__all__ = ["Shrunk", "Smallest", "Tell", "smallest"]
+__all__ = ["Failing", "Shrunk", "Smallest", "Tell", "smallest", "what_fails"]
 
 CHANCES = 3
 """How often what was recorded may come out right, before it is given up."""
@@ -33,6 +33,17 @@ class Shrunk:
     """What is wrong, in one line."""
     script: str
     """Repeats it."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """What a bundle shows to go wrong."""
+
+    scene: Scene
+    check: str
+    """The check that fails."""
+    first: int | None
+    """The first read of which it fails, if it goes by reads."""
 
 
 @dataclass
@@ -60,20 +71,29 @@ def smallest(
 ) -> Smallest:
     """Make the bundle's scene again, ever smaller, so often at most.
 
-    Of what fails it is the first check that has to fail again. UserError if nothing in the bundle is wrong;
-    InfrastructureError if it does not go wrong again here.
+    UserError as `what_fails`; InfrastructureError if it does not go wrong again here.
     """
+    failing = what_fails(bundle, make)
+    search = _Search(workspace, make, failing.check, tries, tell)
+    search.begin(failing.scene)
+    shrink(search.best.scene, search.fails, failing.first)
+    return Smallest(failing.check, search.best, search.tries)
+
+
+def what_fails(bundle: Bundle, make: ReaderFactory = mainline_reader) -> Failing:
+    """Return what a bundle shows to go wrong: of what fails, the first check has to fail again.
+
+    UserError if nothing is wrong, there are no direct reads, or it is not said how the files were made.
+    """
+    if not bundle.has(READS_FILE):
+        raise UserError(f"{bundle.path} has no direct reads: give a bundle of the suite direct_io with reads")
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
     judged = judge_reads(layout, reads, events, make)
     wrong = [check.name for check in judged.checks if check.wrong]
     if not wrong:
         raise UserError(f"{bundle.path}: every read is as predicted, so there is nothing to make smaller")
-    scene, first = scene_of(bundle, layout, reads), judged.first_wrong.get(wrong[0])
-    search = _Search(workspace, make, wrong[0], tries, tell)
-    search.begin(scene)
-    shrink(search.best.scene, search.fails, first)
-    return Smallest(wrong[0], search.best, search.tries)
+    return Failing(scene_of(bundle, layout, reads), wrong[0], judged.first_wrong.get(wrong[0]))
 
 
 @dataclass

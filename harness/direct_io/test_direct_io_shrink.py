@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from harness.direct_io import repeat
 from harness.direct_io.plan import Action, Plan, Step, contents
 from harness.direct_io.record import DirectRead
 from harness.direct_io.scene import Damage, Scene, SceneRead
 from harness.direct_io.shrink import shrink
 from loopdevs import BtrfsLayout
+from reference.direct_io.mainline import BioKind
 from reference.direct_io.source import IoVec
 
 BLOCK, MIB = 4096, 1 << 20
@@ -114,3 +117,9 @@ def test_a_device_too_few_is_not_tried() -> None:
         return scene.layout.data == "raid10"
 
     assert _shrunk(wrong).layout == replace(SCENE.layout, devices=2, mount_options=())
+
+
+def test_scripts_call_bios_what_the_model_calls_them() -> None:
+    """A script is no module of ours, so nothing else notices when the model has another word."""
+    source = Path(repeat.__file__).read_text()
+    assert all(f'"{kind.name}"' in source for kind in BioKind)

@@ -65,6 +65,7 @@ def attempt(scene: Scene, workspace: Workspace, make: ReaderFactory = mainline_r
         reads = make_reads(paths, wanted, capture, filesystem)
         if any(one.damage for one in scene.reads):
             layout.corruption_errs = device_stats(_btrfs, filesystem.mountpoint, "corruption_errs")
+            layout.read_errs = device_stats(_btrfs, filesystem.mountpoint, "read_io_errs")
         capture.keep(reads, layout)
         recording = capture.stop()
         filesystem.umount()

@@ -64,5 +64,12 @@ def test_shrinking_without_a_plan_or_anything_wrong(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
 
 
+def test_shrinking_what_has_no_direct_reads(tmp_path: Path) -> None:
+    other = next((OLD.parents[2] / "readahead").rglob("bundle.json")).parent
+    said = complaint(iodiff("shrink", other, "--work", tmp_path / "work"))
+    assert "has no direct reads" in said
+    assert not (tmp_path / "work").exists()
+
+
 def test_shrinking_what_is_no_bundle(tmp_path: Path) -> None:
     assert "bundle" in complaint(iodiff("shrink", tmp_path, "--work", tmp_path / "work"))

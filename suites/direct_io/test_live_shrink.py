@@ -25,7 +25,7 @@ from suites.direct_io.reader_faults import READER_FAULTS
 
 pytestmark = pytest.mark.live
 
-TRIES = 120
+TRIES = 60
 FAULTS = {fault.name: fault for fault in READER_FAULTS}
 
 
@@ -74,9 +74,9 @@ def _repeats(found: Smallest, fault: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "bundle", "steps", "length"),
     [
-        ("stops-at-the-end", "data-dup", 2, 8192),
-        ("compressed-gathered", "data-dup", 5, 64 * 1024),
-        ("last-one-repaired", "data-damaged-raid1c3", 3, 4096),
+        ("stops-at-the-end", "data-dup", 2, 64 * 1024),
+        ("compressed-gathered", "data-dup", 5, 640 * 1024),
+        ("last-one-repaired", "data-damaged-raid1c3", 3, 64 * 1024),
     ],
 )
 def test_what_a_wrong_model_gets_wrong_becomes_small(
