@@ -35,7 +35,7 @@ _OPTION_NAMES = """
     offset_align offset_increment openfiles overwrite percentage_random pre_read ramp_time
     random_distribution random_generator randrepeat randseed rate rate_iops rate_iops_min rate_min
     rate_process readwrite refill_buffers registerfiles runtime rw rw_sequencer rwmixread rwmixwrite
-    scramble_buffers serialize_overlap size startdelay stonewall sync sync_file_range thinktime
+    scramble_buffers serialize_overlap size sqthread_poll startdelay stonewall sync sync_file_range thinktime
     thinktime_blocks thinktime_blocks_type thinktime_spin thread time_based trim_backlog trim_percentage
     unlink unlink_each_loop verify verify_async verify_backlog verify_backlog_batch verify_fatal
     verify_interval verify_offset verify_only verify_pattern wait_for wait_for_previous write_hint

@@ -51,6 +51,9 @@ class TaskRecord:
     """Waits for block I/O; 0 while delay accounting is off."""
     elapsed_us: int
     """Life time of the task."""
+    cpu_run_ns: int
+    """Time on a CPU as the scheduler counts it, ns (`cpu_run_virtual_total`). Those in user and system mode
+    may be counted by clock ticks, some milliseconds at a time."""
 
 
 class ExitAccounting:
@@ -149,6 +152,7 @@ def _record(stats: Any) -> TaskRecord:
         blkio_delay_ns=stats["blkio_delay_total"],
         blkio_count=stats["blkio_count"],
         elapsed_us=stats["ac_etime"],
+        cpu_run_ns=stats["cpu_run_virtual_total"],
     )
 
 

@@ -15,7 +15,7 @@ from harness.taskstats import ExitAccounting, TaskRecord, delay_accounting_on, f
 
 
 def record(pid: int, parent: int, comm: str = "fio") -> TaskRecord:
-    return TaskRecord(pid, parent, comm, 1, 2, 3, 4, 5)
+    return TaskRecord(pid, parent, comm, 1, 2, 3, 4, 5, 6)
 
 
 class ScriptedSocket:

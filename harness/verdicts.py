@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["CaseVerdict", "Check", "Difference", "Verdict", "worst"]
+__all__ = ["CaseVerdict", "Check", "Difference", "Evidence", "Verdict", "worst"]
 
 
 class Verdict(StrEnum):
@@ -80,6 +80,24 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a record tells of one way in which kernels differ: a field of a model's `Behaviour`."""
+
+    field: str
+    """Its name."""
+    value: bool | int | str
+    """What it is of the kernel that was recorded, according to the model."""
+    said: str
+    """What it means, and where that is to be seen."""
+    looked_at: int
+    """Things that the kernel did, as far as they were looked at; 0 where no kernel has another value."""
+    decided: int
+    """How many of them are as the model has it, and would not be with any other value."""
+    against: int
+    """How many are otherwise, and would not be with another value."""
+
+
+@dataclass(frozen=True)
 class CaseVerdict:
     """The judgement of one bundle; written as `verdict.json` beside the bundle's files."""
 
@@ -102,6 +120,10 @@ class CaseVerdict:
     timeline: dict[str, Any] = field(default_factory=dict)
     """Series for plots: `t_s` (bucket starts, s), `ops` (name -> count per bucket),
     `live_states` (count at the end of each bucket), `checkpoints` ([{name, t_s, live_states}])."""
+    evidence: tuple[Evidence, ...] = ()
+    """Of each way in which kernels differ, as far as the judge tells."""
+    cache_maps: tuple[dict[str, Any], ...] = ()
+    """What of backing devices was in a cache, for pictures (`harness.bcache.picture.drawn`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object written to `verdict.json`, `format` 1."""
@@ -114,6 +136,8 @@ class CaseVerdict:
         fields["checks"] = tuple(_check(c) for c in data["checks"])
         fields["verdict"] = Verdict(data["verdict"])
         fields["reasons"] = tuple(data["reasons"])
+        fields["evidence"] = tuple(Evidence(**one) for one in data.get("evidence", ()))
+        fields["cache_maps"] = tuple(data.get("cache_maps", ()))
         return cls(**fields)
 
 

@@ -149,8 +149,10 @@ def _features(kind: str, kernels: Sequence[Kernel], names: Sequence[Set[str]]) -
 
 
 def _events(results: Sequence[Sequence[CaseResult]]) -> list[EventRow]:
-    """Add up the events of each kernel's cases by kind."""
+    """Add up the events of each kernel's cases by kind; nothing where no case has any."""
     totals = [sum((_kinds(case) for case in cases), np.zeros(len(KINDS), np.int64)) for cases in results]
+    if not any(total.any() for total in totals):
+        return []
     rows = [EventRow(kind, tuple(int(total[n]) for total in totals)) for n, kind in enumerate(KINDS)]
     allocated, freed = KINDS.index("alloc"), KINDS.index("free")
     return [

@@ -16,6 +16,8 @@ from markupsafe import Markup
 from harness.verdicts import Check, Verdict
 from reports import text
 from reports.across import NOTABLE, differences, figure
+from reports.behaviours import behaviours, in_words
+from reports.cache_map import CacheMap, cache_map_plot
 from reports.describe import Fact, case_facts, run_facts
 from reports.difference import Row, align, place
 from reports.fio import FioRow, TaskRow, fio_rows, task_rows
@@ -110,6 +112,12 @@ class CaseView:
         return states_plot(self.case.timeline, self.points)
 
     @property
+    def cache_maps(self) -> list[tuple[CacheMap, Markup]]:
+        """What a cache held of its backing devices, if the judge left maps of that."""
+        found = map(CacheMap.read, self.case.verdict.cache_maps)
+        return [(each, cache_map_plot(each)) for each in found]
+
+    @property
     def legend(self) -> list[tuple[int, str, int]]:
         """Colour, name and total of each kind of operation, from the top of the stack down."""
         ops = self.case.timeline.ops
@@ -153,6 +161,7 @@ def html(run: Run, totals: Totals) -> str:
             rows=matrix(run),
             holes=holes(run),
             differences=differences(run),
+            behaviours=behaviours(run),
             anchors={view.case.folder: view.anchor for view in views},
             missing=Verdict.UNDECIDED,
             notable=NOTABLE,
@@ -191,6 +200,7 @@ def environment() -> Environment:
     environment.filters["sides"] = _sides
     environment.filters["place"] = place
     environment.filters["figure"] = figure
+    environment.filters["value"] = in_words
     # Bundles are not ours: what does not print is spelled out wherever a value is written.
     environment.finalize = lambda value: text.printable(value) if type(value) is str else value
     return environment

@@ -9,7 +9,7 @@ from harness.verdicts import Check, Verdict
 from reports.describe import run_facts
 from reports.difference import as_diff, place
 from reports.kernels import SIMULATED
-from reports.markdown_kernels import across_kernels
+from reports.markdown_kernels import across_kernels, how_they_behave
 from reports.markup import code, text
 from reports.matrix import holes
 from reports.run import CaseResult, Run
@@ -32,9 +32,11 @@ def markdown(run: Run, totals: Totals) -> str:
         "",
         *_compared(run, totals),
         *(across_kernels(run) if run.several else _cases(run)),
+        *how_they_behave(run),
         *_holes(run),
         *_skipped(run),
         *_known_issues(run),
+        *_news(run),
     ]
     for case in run.cases:
         if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED) and not case.missing:
@@ -85,6 +87,15 @@ def _skipped(run: Run) -> list[str]:
 def _known_issues(run: Run) -> list[str]:
     lines = [f"- {code(run.name(case))}: {text(issue)}" for case in run.cases for issue in case.known_issues]
     return ["Known issues of a kernel, let pass:", "", *lines, ""] if lines else []
+
+
+def _news(run: Run) -> list[str]:
+    lines = [
+        f"- {code(run.name(case))}: {case.verdict.verdict}, was {text(case.news)}"
+        for case in run.cases
+        if case.news
+    ]
+    return ["Other than the last time:", "", *lines, ""] if lines else []
 
 
 def _problem(run: Run, case: CaseResult) -> list[str]:

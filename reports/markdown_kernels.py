@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from reports.across import Differences, EventRow, differences, figure
+from reports.behaviours import Row, Side, behaviours, in_words
 from reports.kernels import SIMULATED, Kernel
 from reports.markup import code, text
 from reports.matrix import Cell, matrix
@@ -13,7 +14,7 @@ from reports.run import Run
 from reports.text import duration
 from reports.totals import add_up
 
-__all__ = ["across_kernels"]
+__all__ = ["across_kernels", "how_they_behave"]
 
 
 def across_kernels(run: Run) -> list[str]:
@@ -71,6 +72,30 @@ def _notable(row: EventRow, kernels: Sequence[Kernel]) -> list[str]:
 
 def _labels(kernels: Iterable[Kernel]) -> str:
     return ", ".join(text(kernel.label) for kernel in kernels)
+
+
+def how_they_behave(run: Run) -> list[str]:
+    """Return the table of behaviours; of several kernels, of those in which they differ."""
+    found = behaviours(run)
+    rows = found.differing if run.several else found.rows
+    if not found.rows:
+        return []
+    same = [f"The same on all of them: {_names(found.shared)}.", ""] if run.several and found.shared else []
+    head = ["Behaviour", *(text(kernel.label) for kernel in found.kernels)]
+    note = "In brackets: how many reads decide it, of those looked at."
+    lines = [[f"{code(row.field)}: {text(row.said)}", *map(_side, row.sides)] for row in rows]
+    return ["## Direct reads", "", *([*_table(head, lines), note, ""] if lines else []), *same]
+
+
+def _names(rows: Sequence[Row]) -> str:
+    return ", ".join(code(row.field) for row in rows)
+
+
+def _side(side: Side | None) -> str:
+    if side is None or not side.looked_at:
+        return text(in_words(side))
+    against = f", **{side.against:,} against**" if side.against else ""
+    return f"{text(in_words(side))} ({side.decided:,} of {side.looked_at:,}{against})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from harness.verdicts import Check
+from reports.behaviours import Behaviours, behaviours
 from reports.kernels import Kernel
 from reports.run import CaseResult, Run
 from reports.totals import add_up
@@ -26,8 +28,25 @@ def summary_json(run: Run) -> str:
         "command": run.command,
         "kernels": [_kernel(run, kernel) for kernel in run.kernels],
         "cases": [_case(case) for case in run.cases],
+        "behaviours": _behaviours(behaviours(run)),
     }
     return json.dumps(summary, indent=1) + "\n"
+
+
+def _behaviours(found: Behaviours) -> list[dict[str, Any]]:
+    return [
+        {
+            "field": row.field,
+            "said": row.said,
+            "differs": row.differs,
+            "kernels": {
+                kernel.label: asdict(side)
+                for kernel, side in zip(found.kernels, row.sides, strict=True)
+                if side
+            },
+        }
+        for row in found.rows
+    ]
 
 
 def _kernel(run: Run, kernel: Kernel) -> dict[str, Any]:
@@ -64,6 +83,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "judged_s": verdict.judged_s,
         "behaviours": case.behaviours,
         "known_issues": case.known_issues,
+        "previous": asdict(case.previous) if case.previous else None,
         "checks": [_check(check) for check in verdict.checks],
     }
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from harness.verdicts import Check, Verdict
 from reports.across import Differences, differences
+from reports.behaviours import Side, behaviours, in_words
 from reports.describe import kernel_name
 from reports.difference import as_diff, place
 from reports.kernels import SIMULATED, Kernel
@@ -42,8 +43,10 @@ def print_summary(run: Run, console: Console) -> None:
     _print_holes(run, console)
     _print_skipped(run, console)
     _print_known_issues(run, console)
+    _print_news(run, console)
     if run.several:
         _print_kernels(run, console)
+        _print_behaviours(run, console)
     console.print()
     console.print(_totals_table(run, totals))
     console.print()
@@ -119,6 +122,29 @@ def _kernel_cells(run: Run, kernel: Kernel) -> list[str]:
     return [kernel.label, kernel.release, guest, cases, duration(kernel.wall_s)]
 
 
+def _print_behaviours(run: Run, console: Console) -> None:
+    """Print those in which the kernels differ, with how many reads decide each."""
+    found = behaviours(run)
+    if not found.differing:
+        return
+    table = _bare_table()
+    table.add_column("Direct reads", overflow="fold")
+    for kernel in found.kernels:
+        table.add_column(Text(printable(kernel.label).replace("-", "\n", 1), overflow="fold"))
+    for row in found.differing:
+        table.add_row(_plain(row.field), *map(_side_cell, row.sides))
+    console.print()
+    console.print(table)
+    _print_indented(console, "In brackets: how many reads decide it. What each means: report.html.", by=0)
+
+
+def _side_cell(side: Side | None) -> Text:
+    if side is None or not side.looked_at:
+        return _plain(in_words(side))
+    against = Text(f" {side.against:,} against", style=_STYLE[Verdict.FAIL]) if side.against else Text()
+    return Text.assemble(_plain(f"{in_words(side)} ({side.decided:,})"), against)
+
+
 def _in_lines(found: Differences) -> list[str]:
     lines = []
     for feature in found.features:
@@ -135,6 +161,8 @@ def _print_problem(run: Run, case: CaseResult, console: Console) -> None:
     verdict = case.verdict
     console.print()
     console.print(Text.assemble(_verdict(verdict.verdict), "  ", _plain(run.name(case))))
+    if case.news:
+        _print_indented(console, f"before: {case.news}")
     for reason in verdict.reasons:
         _print_indented(console, reason)
     for check in verdict.checks:
@@ -171,6 +199,15 @@ def _print_known_issues(run: Run, console: Console) -> None:
         console.print("\nKnown issues of a kernel, let pass (docs/known-issues.md)")
     for line in lines:
         _print_indented(console, line)
+
+
+def _print_news(run: Run, console: Console) -> None:
+    """Print which cases are better than the last time; of those that are worse it is told where they are."""
+    better = [case for case in run.cases if case.news and case.verdict.verdict is Verdict.PASS]
+    if better:
+        console.print("\nPASS now")
+    for case in better:
+        _print_indented(console, f"{run.name(case)}: was {case.news}")
 
 
 def _totals_table(run: Run, totals: Totals) -> Table:

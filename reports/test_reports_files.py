@@ -56,7 +56,7 @@ def written(root: Path) -> dict[str, str]:
 
 def test_all_files_are_written_and_nothing_else(sample: Path) -> None:
     before = {path.name for path in sample.iterdir()}
-    names = ["summary.json", "junit.xml", "results.csv", "report.md", "report.html"]
+    names = ["summary.json", "junit.xml", "results.csv", "check.log", "report.md", "report.html"]
     assert [path.name for path in write_all(load_run(sample), sample)] == names
     assert {path.name for path in sample.iterdir()} == before | set(names)
 
@@ -87,8 +87,9 @@ def test_failed_write_leaves_nothing_behind(sample: Path, tmp_path: Path) -> Non
 
 def test_summary_has_the_documented_keys(sample: Path) -> None:
     summary = json.loads(written(sample)["summary.json"])
-    assert list(summary) == (
-        ["format", "run_id", "verdict", "interrupted", "started", "wall_s", "command", "kernels", "cases"]
+    assert tuple(summary) == (
+        *("format", "run_id", "verdict", "interrupted", "started", "wall_s", "command", "kernels"),
+        *("cases", "behaviours"),
     )
     assert (summary["format"], summary["verdict"], summary["wall_s"]) == (2, "FAIL", 72.5)
     (kernel,) = summary["kernels"]
@@ -124,6 +125,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "judged_s",
             "behaviours",
             "known_issues",
+            "previous",
             "checks",
         ]
     )

@@ -72,6 +72,7 @@ struct file {
 struct kiocb {
 	struct file *ki_filp;
 	long long ki_pos;
+	void *ki_complete;
 	int ki_flags;
 } KERNEL;
 

@@ -32,6 +32,12 @@ def print_verdict(verdict: CaseVerdict, to: Console) -> None:
             _print_difference(check.name, check.first_difference, to)
     for name, number in verdict.counts.items():
         _print_indented(f"{number:,} {name}", to, "dim")
+    for one in verdict.evidence:
+        if one.against:
+            other = f"{one.against:,} of {one.looked_at:,} reads are as with another value"
+            _print_indented(f"{one.field}: {one.value} is not what was recorded: {other}", to)
+    if decided := [f"{one.field} {one.decided:,}" for one in verdict.evidence if one.decided]:
+        _print_indented(f"reads that decide a behaviour: {', '.join(decided)}", to, "dim")
 
 
 def _checks_table(checks: Sequence[Check]) -> Table:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One asynchronous read at a time, by io_submit(2), through libaio."""
+"""Asynchronous reads by io_submit(2), through libaio."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.errors import InfrastructureError, UserError
 
-__all__ = ["Aio"]
+__all__ = ["Aio", "Asked", "Iovec"]
 
 _IO_CMD_PREADV = 7
 
 
-class _Iovec(ctypes.Structure):
+class Iovec(ctypes.Structure):
+    """`struct iovec`."""
+
     _fields_ = (("iov_base", ctypes.c_void_p), ("iov_len", ctypes.c_size_t))
 
 
@@ -59,8 +61,20 @@ def _library() -> Any:
         raise UserError("libaio.so.1 is missing: install libaio (Debian package libaio1)") from None
 
 
+class Asked(NamedTuple):
+    """A read that is asked for."""
+
+    fd: int
+    vectors: Sequence[tuple[int, int]]
+    """Addresses and lengths, bytes."""
+    offset: int
+    """Where in the file, bytes."""
+    flags: int = 0
+    """RWF_*."""
+
+
 class Aio:
-    """A context of asynchronous I/O, for one read at a time."""
+    """A context of asynchronous I/O."""
 
     def __init__(self, context: ctypes.c_void_p) -> None:
         """Use `opened`."""
@@ -68,31 +82,50 @@ class Aio:
 
     @classmethod
     @contextmanager
-    def opened(cls) -> Iterator[Aio]:
-        """Make a context; UserError without libaio, InfrastructureError where the kernel gives none."""
+    def opened(cls, depth: int = 1) -> Iterator[Aio]:
+        """Make a context for `depth` reads at a time.
+
+        UserError without libaio, InfrastructureError where the kernel gives none.
+        """
         context = ctypes.c_void_p()
-        if error := _library().io_setup(1, ctypes.byref(context)):
+        if error := _library().io_setup(depth, ctypes.byref(context)):
             raise InfrastructureError(f"io_setup failed: {os.strerror(-error)}")
         try:
             yield cls(context)
         finally:
             _library().io_destroy(context)
 
-    def preadv(self, fd: int, vectors: Sequence[tuple[int, int]], offset: int, flags: int) -> int:
-        """Read into memory at addresses, wait for it, and return what came of it: bytes, or -errno."""
-        iov = (_Iovec * len(vectors))(*(_Iovec(base, length) for base, length in vectors))
-        iocb = _Iocb(
-            aio_lio_opcode=_IO_CMD_PREADV,
-            aio_rw_flags=flags,
-            aio_fildes=fd,
-            aio_buf=ctypes.addressof(iov),
-            aio_nbytes=len(vectors),
-            aio_offset=offset,
-        )
-        submitted = _library().io_submit(self._context, 1, ctypes.byref(ctypes.pointer(iocb)))
-        if submitted != 1:
-            return int(submitted)
-        event = _Event()
-        if _library().io_getevents(self._context, 1, 1, ctypes.byref(event), None) != 1:
-            raise InfrastructureError("io_getevents gave no event")
-        return int(event.res)
+    def read_all(self, asked: Sequence[Asked]) -> list[int]:
+        """Hand reads over at once, wait for all, and return what came of each: bytes, or -errno."""
+        vectors = [(Iovec * len(one.vectors))(*(Iovec(*vector) for vector in one.vectors)) for one in asked]
+        blocks = [
+            _block(number, one, iov) for number, (one, iov) in enumerate(zip(asked, vectors, strict=True))
+        ]
+        pointers = (ctypes.POINTER(_Iocb) * len(blocks))(*map(ctypes.pointer, blocks))
+        returned: dict[int, int] = {}
+        done = 0
+        while done < len(blocks):
+            rest = ctypes.byref(pointers, done * ctypes.sizeof(ctypes.c_void_p))
+            taken = _library().io_submit(self._context, len(blocks) - done, rest)
+            if taken <= 0:
+                # The first of the rest was refused.
+                returned[done] = taken
+            done += max(taken, 1)
+        events = (_Event * len(blocks))()
+        left = len(blocks) - len(returned)
+        if left and _library().io_getevents(self._context, left, left, events, None) != left:
+            raise InfrastructureError(f"io_getevents gave fewer than {left} events")
+        returned |= {event.data: event.res for event in events[:left]}
+        return [int(returned[number]) for number in range(len(blocks))]
+
+
+def _block(number: int, one: Asked, iov: Any) -> _Iocb:
+    return _Iocb(
+        aio_data=number,
+        aio_rw_flags=one.flags,
+        aio_lio_opcode=_IO_CMD_PREADV,
+        aio_fildes=one.fd,
+        aio_buf=ctypes.addressof(iov),
+        aio_nbytes=len(iov),
+        aio_offset=one.offset,
+    )

@@ -7,8 +7,10 @@ import io
 import mmap
 import os
 import struct
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from harness.bundle import BundleWriter, Table
 from harness.capture.libbpf import BpfObject
+from harness.capture.probes import Probe
 from harness.capture.program import DIRECT_IO, compiled_object
 from harness.capture.recording import Recording
 from harness.capture.ring import RingReader
@@ -27,6 +30,7 @@ from harness.errors import InfrastructureError
 __all__ = ["DirectIoCapture", "DirectIoRecording", "device_number"]
 
 RING_BYTES = 16 << 20
+DRAIN_S = 0.05
 _MINOR_BITS = 20
 
 
@@ -47,17 +51,21 @@ class DirectIoRecording(Recording):
 class DirectIoCapture:
     """A `Capture` from `begin` to `keep`: the case says when its files are as they are to be."""
 
-    def __init__(self) -> None:
-        """Load the programs; UserError where BPF cannot be used."""
+    def __init__(self, *, by_call: bool = False) -> None:
+        """Load the programs; UserError where BPF cannot be used.
+
+        With `by_call`, several may read at a time, and whoever does is recorded: `harness.direct_io.calls`.
+        """
         self._records = io.BytesIO()
         self._recording: DirectIoRecording | None = None
         with ExitStack() as made:
             self._kernel = running_direct_io_kernel()
-            self._bpf = made.enter_context(_loaded(self._kernel))
+            self._probes = [*(self._kernel.call_probes if by_call else ()), *self._kernel.probes]
+            self._bpf = made.enter_context(_loaded(self._kernel, self._probes))
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
             self._number = mmap.mmap(self._bpf.map_fd("current_reads"), mmap.PAGESIZE, mmap.MAP_SHARED)
-            self._number[8:16] = os.getpid().to_bytes(8, "little")
+            self._number[8:16] = (0 if by_call else os.getpid()).to_bytes(8, "little")
             made.callback(self._number.close)
             self._made = made.pop_all()
 
@@ -67,16 +75,38 @@ class DirectIoCapture:
         for number in (*numbers, _super_block_number(mount)):
             self._bpf.update("devices", struct.pack("<I", number), struct.pack("<I", 1))
         self._bpf.update("large", bytes(4), struct.pack("<Q", self._kernel.large))
-        for probe in self._kernel.probes:
+        for probe in self._probes:
             self._bpf.attach(probe.program, probe.way, probe.place)
 
+    @property
+    def sees_all_calls(self) -> bool:
+        """Whether calls are recorded that are not of whole blocks, too (`DirectIoKernel`)."""
+        return self._kernel.sees_all_calls
+
     def number(self, number: int) -> None:
-        """Say which read comes next."""
+        """Say which read comes next; with `by_call`, which phase of the case (`Call.phase`)."""
         self._number[:8] = number.to_bytes(8, "little")
 
     def drain(self) -> None:
         """Empty the kernel's buffer. To be called often enough: what finds it full is lost."""
         self._ring.drain(self._records)
+
+    @contextmanager
+    def draining(self) -> Iterator[None]:
+        """Empty the kernel's buffer again and again, while others read."""
+        done = threading.Event()
+
+        def drain() -> None:
+            while not done.wait(DRAIN_S):
+                self.drain()
+
+        with ThreadPoolExecutor(1, "drain") as pool:
+            draining = pool.submit(drain)
+            try:
+                yield
+            finally:
+                done.set()
+                draining.result()
 
     def new_pages(self, inode: int) -> list[int]:
         """Return which pages of a file were cached since the kernel's buffer was emptied; empty it."""
@@ -96,7 +126,7 @@ class DirectIoCapture:
         if recorded != len(records):
             raise InfrastructureError(f"{recorded} events recorded but {len(records)} read")
         events: Table = {name: records[name].copy() for name in RECORD.names or () if name != "header"}
-        recording = {probe.program for probe in self._kernel.probes if probe.records}
+        recording = {probe.program for probe in self._probes if probe.records}
         missed = sum(map(self._bpf.missed, recording)) + self._bpf.missed_kprobes
         facts = {"clock": "ring buffer order; times are CLOCK_MONOTONIC", "ring_bytes": RING_BYTES}
         # Which of the maps that the model has cached are gone, it is not told.
@@ -127,7 +157,7 @@ class DirectIoCapture:
         return recorded, lost
 
 
-def _loaded(kernel: DirectIoKernel) -> BpfObject:
+def _loaded(kernel: DirectIoKernel, probes: Sequence[Probe]) -> BpfObject:
     with os.fdopen(os.memfd_create("structures"), "wb") as file:
         file.write(kernel.structures)
         file.flush()
@@ -135,7 +165,7 @@ def _loaded(kernel: DirectIoKernel) -> BpfObject:
             compiled_object(DIRECT_IO),
             Path(f"/proc/self/fd/{file.fileno()}"),
             ring=("events", RING_BYTES),
-            optional=sorted({probe.program for probe in kernel.probes}),
+            optional=sorted({probe.program for probe in probes}),
         )
 
 

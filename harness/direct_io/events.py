@@ -25,6 +25,14 @@ class Kind(IntEnum):
     """A folio gets into the page cache: `start` is its first page's index, `length` in older records 0."""
     MAP_REMOVED = 4
     """The shrinker has taken an extent map out of the cache."""
+    CALL = 5
+    """`btrfs_file_read_iter` begins for a caller who waits: `start` and `length`, `flags` are `ki_flags`."""
+    QUEUED_CALL = 6
+    """The same for one who is told later."""
+    DONE = 7
+    """`iomap_dio_complete`: `length` is what it returns, -errno as a signed number."""
+    PAGE_REMOVED = 8
+    """A page is taken out of the page cache: `start` is its index."""
 
 
 # struct event in direct_io.bpf.c, behind the ring buffer's record header.
@@ -36,6 +44,7 @@ RECORD = np.dtype(
         ("ino", "<u8"),
         ("start", "<u8"),
         ("length", "<u8"),
+        ("iocb", "<u8"),
         ("dev", "<u4"),
         ("flags", "<u4"),
         ("pid", "<u4"),

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.capture.kernel import running_symbols
-from harness.direct_io.kernel import missing_probes
+from harness.direct_io.kernel import missing_probes, why_no_calls
 from harness.kernels import HOST, Kernel
 
-__all__ = ["why_no_direct_io"]
+__all__ = ["why_no_deep_direct_io", "why_no_direct_io"]
 
 
 def why_no_direct_io(kernel: Kernel) -> Sequence[str]:
@@ -18,3 +18,8 @@ def why_no_direct_io(kernel: Kernel) -> Sequence[str]:
     Of a guest nobody knows before it runs: there, the capture says it.
     """
     return missing_probes(running_symbols()) if kernel.name == HOST else ()
+
+
+def why_no_deep_direct_io(kernel: Kernel) -> Sequence[str]:
+    """Return the same for several reads at a time."""
+    return why_no_calls(running_symbols()) if kernel.name == HOST else ()

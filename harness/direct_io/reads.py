@@ -15,7 +15,7 @@ from pathlib import Path
 
 import crc32c
 
-from harness.direct_io.aio import Aio
+from harness.direct_io.aio import Aio, Asked
 from harness.direct_io.capture import DirectIoCapture
 from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.pages import wait_for_data
@@ -45,7 +45,7 @@ def make_reads(
     done: list[DirectRead] = []
     with (
         Threads() as threads,
-        _opened(paths) as files,
+        opened_files(paths) as files,
         _damaged(filesystem) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
@@ -112,7 +112,7 @@ def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:
     if read.aio:
         start = ctypes.addressof(ctypes.c_char.from_buffer(view))
         vectors = [(start + base, length) for base, length in read.iov]
-        returned = aio.preadv(fd, vectors, read.offset, flags)
+        [returned] = aio.read_all([Asked(fd, vectors, read.offset, flags)])
     else:
         returned = _preadv(fd, [view[base : base + length] for base, length in read.iov], read.offset, flags)
     with view[: read.memory_bytes] as used:
@@ -137,7 +137,7 @@ def _fill(used: memoryview) -> None:
 
 
 @contextmanager
-def _opened(paths: Sequence[Path]) -> Iterator[list[int]]:
+def opened_files(paths: Sequence[Path]) -> Iterator[list[int]]:
     opened: list[int] = []
     try:
         for path in paths:

@@ -15,6 +15,7 @@ from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
 from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.events import EVENTS_FILE
+from harness.direct_io.jobs import JobTotals
 from harness.direct_io.plan import Plan, plan_of_json, plan_to_json
 from harness.errors import UserError
 from reference.direct_io.mainline import File, Volume
@@ -93,14 +94,17 @@ class Layout:
     """The same of errors of writes."""
     plan: Plan | None = None
     """How the files were made; None in bundles that are older than plans."""
+    features: Sequence[str] | None = None
+    """Those of `reference.direct_io.mainline.FEATURES` that the kernel has. None in bundles from before they
+    were kept, which are all of 6.18."""
+    by_call: bool = False
+    """Whether several reads were under way at a time, so that events are of calls (`recorded_calls`)."""
+    jobs: Sequence[JobTotals] = ()
+    """What fio told of its jobs."""
 
     def __str__(self) -> str:
         """Few words, where steps are told."""
         return f"{sum(len(file.items) for file in self.files)} extents"
-
-    features: Sequence[str] | None = None
-    """Those of `reference.direct_io.mainline.FEATURES` that the kernel has. None in bundles from before they
-    were kept, which are all of 6.18."""
 
 
 def save_reads(writer: BundleWriter, reads: Sequence[DirectRead], events: Table) -> None:
@@ -186,6 +190,8 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
             "features": None if layout.features is None else list(layout.features),
+            "by_call": layout.by_call,
+            "jobs": layout.jobs,
             "bad_sums": sorted(contents.bad_sums),
             "broken": sorted(contents.broken),
             "corruption_errs": _by_devid_to_json(layout.corruption_errs),
@@ -216,6 +222,8 @@ def load_layout(bundle: Bundle) -> Layout:
             _by_devid_of_json(told.get("write_errs")),
             plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
             told.get("features"),
+            told.get("by_call", False),
+            [JobTotals(*job) for job in told.get("jobs", ())],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _no_record(bundle, LAYOUT_FILE, error) from None

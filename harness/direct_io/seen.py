@@ -12,7 +12,7 @@ from harness.direct_io.events import Kind
 from harness.direct_io.record import DirectRead, Layout
 from reference.direct_io.mainline import Bio, BioKind, DirectCall
 
-__all__ = ["Seen", "seen_by_read"]
+__all__ = ["PAGE", "Seen", "seen_by_number", "seen_by_read"]
 
 SECTOR = 512
 PAGE = 4096
@@ -37,16 +37,21 @@ class Seen:
 
 def seen_by_read(layout: Layout, reads: Sequence[DirectRead], events: Table) -> defaultdict[int, Seen]:
     """Return what was done for each read, by number. Metadata is left out, and what comes with no data."""
+    return seen_by_number(layout, {number: read.tid for number, read in enumerate(reads)}, events)
+
+
+def seen_by_number(layout: Layout, readers: Mapping[int, int], events: Table) -> defaultdict[int, Seen]:
+    """Return what was done under each number; `readers` are the threads that read, by number."""
     meta = layout.flags["__REQ_META"]
     found: defaultdict[int, Seen] = defaultdict(Seen)
     names = ("number", "kind", "start", "length", "dev", "flags", "ino", "pid")
     columns = (events[name].tolist() for name in names)
     for number, kind, start, length, dev, flags, ino, pid in zip(*columns, strict=True):
-        if number >= len(reads):
+        if number not in readers:
             continue
         one = found[number]
         if kind == Kind.BIO and length and not flags & meta:
-            by_reader = pid == reads[number].tid
+            by_reader = pid == readers[number]
             bio = Bio(_kind(flags, layout.flags, by_reader), layout.devices[dev], start * SECTOR, length)
             if flags & OP_MASK:
                 one.repair_writes.append(bio._replace(kind=BioKind.REPAIR))

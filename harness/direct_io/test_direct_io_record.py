@@ -131,7 +131,7 @@ def test_events_are_as_the_program_writes_them() -> None:
     assert [(name, sizes[kind]) for kind, name in fields] == [
         (name, RECORD[name].itemsize) for name in (RECORD.names or ())[1:]
     ]
-    assert EVENT_BYTES == 56
+    assert EVENT_BYTES == 64
     kinds = re.search(r"enum kind \{ (\w+) = 1, (.*?) \};", source)
     assert kinds
     assert [kinds[1], *kinds[2].split(", ")] == [kind.name for kind in Kind]

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from harness.claims import ClaimReport, Conclusion, Fact
 from harness.errors import UserError
 from suites.claims.claim import Claim
+from suites.claims.direct_io import FULL_READ
 from suites.claims.ext2 import CPU_TIME, FSX
 from suites.claims.granularity import ANY_SIZE, ANY_TREE
 from suites.claims.lockless import BENEFITS, BPLUS_RCU, RBTREE_RCU, ROTATION
@@ -29,6 +30,7 @@ CLAIMS: tuple[Claim, ...] = (
     *(FASTER, FEWER, SLOWER, LESS_RAM, ANY_SIZE, CPU_TIME, FSX),
     *(RBTREE_RCU, ROTATION, BPLUS_RCU, BENEFITS, ANY_TREE),
     *(EXTENT_TREE, BOTH_TREES, TOGETHER, ALL_DISKS, MIRROR_SIDES),
+    FULL_READ,
 )
 
 

@@ -40,7 +40,7 @@ def test_names_are_different_with_and_without_what_stands_before_the_slash() -> 
 @by_claim
 def test_a_claim_is_whole(claim: Claim) -> None:
     assert re.fullmatch(r"[a-z-]+/[a-z0-9-]+", claim.id)
-    assert re.fullmatch(r"2007-\d\d-\d\d|2011", claim.date)
+    assert re.fullmatch(r"2007-\d\d-\d\d|2010-01-19|2011", claim.date)
     assert re.search(r", line \d+$", claim.source)
     for words in (claim.takes, claim.method, claim.real, claim.simulated, claim.rule, claim.author):
         assert words == words.strip() != ""

@@ -27,15 +27,16 @@ class Fault:
     rule: str
     """The rule that is broken."""
     module: str
-    """Module of `reference.direct_io`."""
+    """Module of `package`."""
     old: str
     new: str
+    package: str = "reference.direct_io"
 
 
 @contextmanager
 def broken(fault: Fault) -> Iterator[None]:
     """Put the fault into its function: whoever has imported that calls the broken code meanwhile."""
-    module = importlib.import_module(f"reference.direct_io.{fault.module}")
+    module = importlib.import_module(f"{fault.package}.{fault.module}")
     source = Path(str(module.__file__)).read_text()
     if source.count(fault.old) != 1:
         raise StaleFaultError(

@@ -14,7 +14,7 @@ from reference.direct_io.mainline import File
 from reference.direct_io.source import IoVec, Request
 from reference.readahead.source import Stripe
 
-__all__ = ["LONG_SHARE", "damaged_reads", "random_read", "random_reads"]
+__all__ = ["LONG_SHARE", "damaged_reads", "random_read", "random_reads", "waiting_read"]
 
 BLOCK = 4096
 KIB, MIB = 1 << 10, 1 << 20
@@ -44,6 +44,11 @@ def random_read(rng: random.Random, number: int, file: File, long: float = LONG_
     """Return a read of file `number`."""
     if rng.random() < 0.08:
         return _without_waiting(rng, number, file)
+    return waiting_read(rng, number, file, long)
+
+
+def waiting_read(rng: random.Random, number: int, file: File, long: float = 0.0) -> DirectRead:
+    """Return a read of file `number` that may wait; `long` is the chance of about 1 MiB and more."""
     odd = rng.random() < 0.15
     offset = _offset(rng, file, odd=odd)
     vectors = _vectors(rng, _length(rng, long, odd=odd))

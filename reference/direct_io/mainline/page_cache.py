@@ -7,7 +7,7 @@ pages are read: those that are asked for, and the rest of a compressed extent.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from errno import EIO
 from typing import NamedTuple
 
@@ -68,6 +68,12 @@ class PageCache:
             self._pages.remove(page)
             self.held.pop(page, None)
             self.unknown.discard(page)
+
+    def assume(self, pages: Iterable[int]) -> None:
+        """Have these pages and no others: what others did is told from outside."""
+        self._pages = set(pages)
+        for page in self.held.keys() - self._pages:
+            del self.held[page]
 
     def has(self, index: int) -> bool:
         """Whether a page is there, read or not."""
