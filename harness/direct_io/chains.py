@@ -77,7 +77,7 @@ def _goes_on(before: Call, call: Call) -> bool:
 def match_reads(chains: Sequence[Chain], reads: Sequence[DirectRead]) -> Iterator[str]:
     """Give each chain its read; yield what is wrong where they do not match one to one.
 
-    Two reads of the same range of a file that are under way at a time have the same memory, so either will do.
+    Two reads of the same range of a file that are under way at a time have the same memory: either will do.
     """
     waiting: defaultdict[tuple[int, int, int], deque[int]] = defaultdict(deque)
     for number, read in enumerate(reads):
