@@ -16,6 +16,7 @@ from loopdevs.mapper import Mapper
 from loopdevs.mapper_table import Delay, Error, Flakey, Linear, LogWrites, Segment
 from loopdevs.processes import process_start_time
 from loopdevs.rotational.device import RotationalDevice, RotationalDrive
+from loopdevs.rotational.failing import Failing
 from loopdevs.rotational.layout import RotationalLayout, shrunk
 from loopdevs.rotational.served import ServedRequest
 from loopdevs.throttle import Throttle
@@ -32,6 +33,7 @@ __all__ = [
     "Delay",
     "DeviceTimeoutError",
     "Error",
+    "Failing",
     "Flakey",
     "Limits",
     "Linear",

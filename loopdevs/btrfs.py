@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,10 @@ from loopdevs.errors import LoopdevsError
 from loopdevs.journal import Entry, MountEntry, ScanEntry
 from loopdevs.layout import BtrfsLayout, check_mount_options
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
-from loopdevs.loop import uses_direct_io
+from loopdevs.loop import never_merge, uses_direct_io
 from loopdevs.mounts import mount_at, mount_holding
+from loopdevs.rotational.device import RotationalDevice
+from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.space import check_space
 from loopdevs.superblocks import wipe
 
@@ -41,16 +44,20 @@ class BtrfsFilesystem:
         self.layout = layout
         self.fsid = str(uuid.uuid4())
         self._ledger = ledger
+        self.disks: list[RotationalDevice] = []
+        """What the devices stand on if the layout says that they can fail, in their order."""
         first = len(ledger.entries)
-        with ledger.rollback():
+        with self._disks_reaped(), ledger.rollback():
             ledger.make_directory(name)
             self._mount_name = f"{name}/mnt"
             self.mountpoint = ledger.make_directory(self._mount_name)
             """Where it is or will be mounted, inside the work directory."""
+            if layout.can_fail and not given:
+                given = [self._make_disk(f"{name}/disk-{i}") for i in range(layout.devices)]
             names = [] if given else [f"{name}/device-{i}.img" for i in range(layout.devices)]
             members = [self._make_device(name) for name in names]
-            self.backing_files = tuple(file for file, _ in members)
-            """The files of the loop devices; none for given devices."""
+            self.backing_files = tuple(file for file, _ in members) or tuple(d.image for d in self.disks)
+            """The files that have the devices' data; none for given devices."""
             self.devices = tuple(device for _, device in members) or self._take(given)
             self._make_filesystem(size_given=bool(given or layout.room_bytes))
         self.direct_io = all(uses_direct_io(device) for _, device in members) if members else None
@@ -90,6 +97,7 @@ class BtrfsFilesystem:
     def destroy(self) -> None:
         """Unmount, make the kernel forget the devices, detach them, remove the files; again does nothing."""
         self._ledger.undo(self._entries)
+        self._reap()
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +110,27 @@ class BtrfsFilesystem:
     @property
     def _mount_entry(self) -> MountEntry:
         return MountEntry(self._mount_name)
+
+    def _make_disk(self, name: str) -> Path:
+        layout = RotationalLayout(self.layout.device_bytes)
+        disk = RotationalDevice(self._ledger, name, layout)
+        self.disks.append(disk)
+        disk.stop_time()
+        never_merge(disk.device)
+        return disk.device
+
+    def _reap(self) -> None:
+        for disk in self.disks:
+            disk.reap()
+
+    @contextmanager
+    def _disks_reaped(self) -> Iterator[None]:
+        """Collect the processes of disks when making them has failed."""
+        try:
+            yield
+        except BaseException:
+            self._reap()
+            raise
 
     def _make_device(self, name: str) -> tuple[Path, Path]:
         """Make a backing file and a loop device that btrfs may come to know; return both."""

@@ -57,6 +57,8 @@ class BtrfsLayout:
     """Further arguments of mkfs.btrfs; none may name a path."""
     mount_options: tuple[str, ...] = ()
     """Options of mount -o."""
+    can_fail: bool = False
+    """Whether blocks of the devices can be told to fail: FUSE is under their loop devices."""
     room_bytes: int = 0
     """Bytes of each device behind the file system, which it can be grown into."""
 

@@ -28,6 +28,7 @@ __all__ = [
     "attached_to",
     "detach",
     "mark_rotational",
+    "never_merge",
     "uses_direct_io",
 ]
 
@@ -124,6 +125,11 @@ def uses_direct_io(device: Path) -> bool:
 def mark_rotational(device: Path) -> None:
     """Have the kernel, btrfs above all, take `device` for a disk that rotates; attaching sets it anew."""
     (SYSFS / device.name / "queue" / "rotational").write_text("1")
+
+
+def never_merge(device: Path) -> None:
+    """Have each bio become a request of its own, so that one that fails fails alone."""
+    (SYSFS / device.name / "queue" / "nomerges").write_text("2")
 
 
 def _configure_free_device(backing_descriptor: int) -> Path:

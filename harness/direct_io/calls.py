@@ -65,6 +65,11 @@ class Call:
         """Whether it is known of each direct part what it returned."""
         return bool(self.results) and len(self.results) == len(self.seen.direct)
 
+    def ended_by(self, event: int) -> None:
+        """Note that it is over at an event."""
+        self.end = min(self.end, event)
+        self.under_way = min(self.under_way, event)
+
     def together_with(self, other: Call) -> bool:
         """Whether the two may have been in the function at one time."""
         return self.begin < other.end and other.begin < self.end

@@ -47,7 +47,7 @@ class Chain:
         call = self.calls[place]
         if self.read is None:
             return [IoVec(0, call.length)]
-        return vectors_from(self.read.iov, self.done_before(place))
+        return vectors_from(self.read.iov, self.done_before(place)) if place else list(self.read.iov)
 
 
 def chains_of(calls: Iterable[Call]) -> list[Chain]:
@@ -57,6 +57,7 @@ def chains_of(calls: Iterable[Call]) -> list[Chain]:
     for call in calls:
         chain = latest.get(call.iocb)
         if chain is not None and _goes_on(chain.calls[-1], call):
+            chain.calls[-1].ended_by(call.begin)
             chain.calls.append(call)
         else:
             latest[call.iocb] = Chain([call])
@@ -77,7 +78,7 @@ def _goes_on(before: Call, call: Call) -> bool:
 def match_reads(chains: Sequence[Chain], reads: Sequence[DirectRead]) -> Iterator[str]:
     """Give each chain its read; yield what is wrong where they do not match one to one.
 
-    Two reads of the same range of a file that are under way at a time have the same memory: either will do.
+    Reads of one range of a file that are under way at a time have the same memory, so any of them will do.
     """
     waiting: defaultdict[tuple[int, int, int], deque[int]] = defaultdict(deque)
     for number, read in enumerate(reads):
@@ -95,9 +96,9 @@ def match_reads(chains: Sequence[Chain], reads: Sequence[DirectRead]) -> Iterato
 
 
 def vectors_from(vectors: Sequence[IoVec], done: int) -> list[IoVec]:
-    """Return what is left of vectors when `done` bytes are read (`iov_iter_advance`)."""
+    """Return what is left of vectors when `done` bytes are read: no empty one first (`iov_iter_advance`)."""
     left = list(vectors)
-    while left and done >= left[0].iov_len and (done or not left[0].iov_len):
+    while left and done >= left[0].iov_len:
         done -= left.pop(0).iov_len
     if done:
         base, length = left[0]

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from reference.direct_io.mainline import BadBlock
+from reference.direct_io.mainline.file import BLOCK
 from reference.direct_io.source import Compression, ExtentType, FileExtent
 from reference.readahead.source import Stripe
 
@@ -30,6 +31,12 @@ class StoredContents:
         """By logical address, ascending; no two touch each other."""
         self.damaged: dict[Stripe, bytes] = {}
         """Blocks of devices that hold something else now, and what."""
+        self.unreadable: set[Stripe] = set()
+        """Blocks of devices that cannot be read."""
+        self.bad_sums: set[int] = set()
+        """Blocks, by logical address, that have the wrong checksum in the tree."""
+        self.broken: set[int] = set()
+        """Compressed extents, by logical address, that cannot be inflated."""
         self._starts: list[int] = []
 
     def add(self, logical: int, data: bytes | memoryview) -> None:
@@ -62,16 +69,24 @@ class StoredContents:
             data[begin : begin + len(self.damaged[stripe])] = self.damaged[stripe]
         return memoryview(data)
 
-    def bad_blocks(self, devid: int, physical: int, _logical: int, length: int, /) -> dict[int, BadBlock]:
-        """Return which blocks of a copy are damaged, by their offset (`Contents`)."""
-        return {
-            one.physical - physical: BadBlock.CORRUPT
-            for one in self.damaged
-            if one.devid == devid and 0 <= one.physical - physical < length
-        }
+    def bad_blocks(
+        self, devid: int, physical: int, logical: int | None, length: int, /
+    ) -> dict[int, BadBlock]:
+        """Return which blocks of a copy are bad, by their offset (`Contents`)."""
+        found = {}
+        if logical is not None and self.bad_sums:
+            blocks = range(logical, logical + length, BLOCK)
+            found = {block - logical: BadBlock.CORRUPT for block in blocks if block in self.bad_sums}
+        for places, bad in ((self.damaged, BadBlock.CORRUPT), (self.unreadable, BadBlock.UNREADABLE)):
+            for one in places:
+                if one.devid == devid and 0 <= one.physical - physical < length:
+                    found[one.physical - physical] = bad
+        return found
 
-    def inflated(self, extent: FileExtent) -> memoryview:
+    def inflated(self, extent: FileExtent) -> memoryview | None:
         """Return all of an extent, inflated (`Contents`); KeyError if that is not kept."""
+        if extent.disk_bytenr in self.broken:
+            return None
         if extent.compression is Compression.NONE:
             return memoryview(extent.inline_data)
         return memoryview(self.compressed[compressed_key(extent)])

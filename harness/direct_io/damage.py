@@ -9,18 +9,28 @@ import mmap
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
 import crc32c
 import numpy as np
 
+from loopdevs import Failing, RotationalDevice
 from reference.readahead.source import Stripe
 
-__all__ = ["BLOCK", "CopyState", "DamagedDevices", "corruption_errs", "damage_data"]
+__all__ = ["BLOCK", "CopyState", "Damage", "DamagedDevices", "damage_data", "device_stats"]
 
 BLOCK = 4096
+
+
+class Damage(IntEnum):
+    """What is done to a copy of a block before a read. There are other data there in any case."""
+
+    NONE = 0
+    CORRUPT = 1
+    UNREADABLE = 2
+    """Reads of it fail, too, as long as it is not healed; writes do not."""
 
 
 class CopyState(NamedTuple):
@@ -30,8 +40,8 @@ class CopyState(NamedTuple):
     devid: int
     physical: int
     """Where on the device, bytes."""
-    damaged: bool
-    """Whether this one is."""
+    damaged: Damage
+    """What is done to this one."""
     before: int = 0
     """CRC-32C of what it held before."""
     after: int = 0
@@ -49,55 +59,75 @@ def damage_data(place: Stripe) -> bytes:
     return words.tobytes()
 
 
-def corruption_errs(btrfs: Callable[..., str], mount: Path) -> dict[int, int]:
-    """Return the devices' counts of bad checksums, by devid; `btrfs` runs the tool."""
+def device_stats(btrfs: Callable[..., str], mount: Path, name: str) -> dict[int, int]:
+    """Return the devices' counts of errors of that name, by devid; `btrfs` runs the tool."""
     told = json.loads(btrfs("--format", "json", "device", "stats", mount))
-    return {int(one["devid"]): int(one["corruption_errs"]) for one in told["device-stats"]}
+    return {int(one["devid"]): int(one[name]) for one in told["device-stats"]}
 
 
-@dataclass(frozen=True)
 class DamagedDevices:
     """The files below loop devices, opened past the page cache where they have another place, by devid."""
 
-    files: Mapping[int, int]
+    def __init__(self, files: Mapping[int, int], disks: Mapping[int, RotationalDevice]) -> None:
+        """Use `opened`; `disks` are what can be told to fail."""
+        self._files = files
+        self._disks = disks
+        self._originals: dict[CopyState, bytes] = {}
 
     @classmethod
     @contextmanager
-    def opened(cls, paths: Mapping[int, Path]) -> Iterator[DamagedDevices]:
-        """Open the files of devices of ours."""
+    def opened(
+        cls, paths: Mapping[int, Path], disks: Mapping[int, RotationalDevice] | None = None
+    ) -> Iterator[DamagedDevices]:
+        """Open the files of devices of ours; at the end all that was damaged is healed."""
         files: dict[int, int] = {}
         try:
             for devid, path in paths.items():
                 files[devid] = _opened(path)
-            yield cls(files)
+            devices = cls(files, disks or {})
+            try:
+                yield devices
+            finally:
+                devices.heal()
         finally:
             for file in files.values():
                 os.close(file)
 
-    @contextmanager
-    def damaged(self, copies: Sequence[CopyState]) -> Iterator[list[CopyState]]:
-        """Damage copies; what is yielded tells at the end what was there before and after."""
-        found: list[CopyState] = []
-        originals = [self._read(copy.stripe) for copy in copies]
+    def damage(self, copies: Sequence[CopyState]) -> None:
+        """Heal what was damaged before, and damage these."""
+        self.heal()
+        self._originals = {copy: self._read(copy.stripe) for copy in copies}
         for copy in copies:
             if copy.damaged:
                 self._write(copy.stripe, damage_data(copy.stripe))
-        yield found
-        for copy, original in zip(copies, originals, strict=True):
-            after = crc32c.crc32c(self._read(copy.stripe))
-            found.append(copy._replace(before=crc32c.crc32c(original), after=after))
-            if copy.damaged:
-                self._write(copy.stripe, original)
+            if copy.damaged is Damage.UNREADABLE:
+                self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.READS)
+
+    def look(self) -> list[CopyState]:
+        """Return the copies that were damaged last, with what was there before and is there now."""
+        return [
+            copy._replace(before=crc32c.crc32c(original), after=crc32c.crc32c(self._read(copy.stripe)))
+            for copy, original in self._originals.items()
+        ]
+
+    def heal(self) -> None:
+        """Put back what was there."""
+        for copy, original in self._originals.items():
+            if copy.damaged is Damage.UNREADABLE:
+                self._disks[copy.devid].fail(copy.physical, BLOCK, Failing.NOTHING)
+            # The others too: without checksums a corrupt copy can have been written over a good one.
+            self._write(copy.stripe, original)
+        self._originals = {}
 
     def _read(self, place: Stripe) -> bytes:
         with mmap.mmap(-1, BLOCK) as memory:
-            os.preadv(self.files[place.devid], [memory], place.physical)
+            os.preadv(self._files[place.devid], [memory], place.physical)
             return memory[:]
 
     def _write(self, place: Stripe, data: bytes) -> None:
         with mmap.mmap(-1, BLOCK) as memory:
             memory[:] = data
-            os.pwritev(self.files[place.devid], [memory], place.physical)
+            os.pwritev(self._files[place.devid], [memory], place.physical)
 
 
 def _opened(path: Path) -> int:

@@ -93,6 +93,8 @@ def why_no_calls(symbols: Collection[str]) -> list[str]:
     reasons = missing_probes(symbols)
     if not _has_kprobes() and not _has(DIRECT, symbols):
         reasons.append(f"nothing can be put at this kernel's {CALL_FUNCTION}: use one with CONFIG_KPROBES")
+    if not _has(PAGE_REMOVED, symbols):
+        reasons.append(f"this kernel has no tracepoint {PAGE_REMOVED}: use one with CONFIG_TRACEPOINTS")
     return reasons
 
 

@@ -9,7 +9,7 @@ from harness.capture.kernel import running_symbols
 from harness.direct_io.kernel import missing_probes, why_no_calls
 from harness.kernels import HOST, Kernel
 
-__all__ = ["why_no_deep_direct_io", "why_no_direct_io"]
+__all__ = ["why_no_deep_direct_io", "why_no_direct_io", "why_not_many_at_once"]
 
 
 def why_no_direct_io(kernel: Kernel) -> Sequence[str]:
@@ -23,3 +23,12 @@ def why_no_direct_io(kernel: Kernel) -> Sequence[str]:
 def why_no_deep_direct_io(kernel: Kernel) -> Sequence[str]:
     """Return the same for several reads at a time."""
     return why_no_calls(running_symbols()) if kernel.name == HOST else ()
+
+
+def why_not_many_at_once(kernel: Kernel) -> Sequence[str]:
+    """Return the same for more than a guest's emulated processor can do in seconds."""
+    if kernel.name != HOST:
+        return [
+            "thousands of reads take a guest many minutes: direct_io/some-deep and some-fio are for guests"
+        ]
+    return why_no_deep_direct_io(kernel)

@@ -7,7 +7,8 @@ import ctypes
 import mmap
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -16,12 +17,14 @@ from harness.errors import InfrastructureError
 __all__ = ["wait_for_data"]
 
 LOOK_S = 0.001
-FAILED_S = 0.3
+FAILED_S = 2.0
 """A page without data for so long has failed, and stays without."""
+IDLE_LOOKS = 20
+"""So has one that has none when devices had nothing to do so many times: workers may go on."""
 
 
-def wait_for_data(fd: int, indices: Collection[int]) -> None:
-    """Wait until all these pages of a file have their data, or will not get any.
+def wait_for_data(fd: int, indices: Collection[int], devices: Sequence[Path]) -> None:
+    """Wait until all these pages of a file have their data, or will not get any from these devices.
 
     A read returns when the pages it wants have theirs. Others that came into the cache with them may still be
     read then, and repaired on the devices: in 5.10 each page of a compressed extent for itself.
@@ -30,8 +33,15 @@ def wait_for_data(fd: int, indices: Collection[int]) -> None:
         return
     with mmap.mmap(fd, 0, mmap.MAP_SHARED, mmap.PROT_READ) as mapping:
         deadline = time.monotonic() + FAILED_S
-        while not _have_data(mapping, indices) and time.monotonic() < deadline:
+        idle = 0
+        while not _have_data(mapping, indices) and time.monotonic() < deadline and idle < IDLE_LOOKS:
             time.sleep(LOOK_S)
+            idle = idle + 1 if _are_idle(devices) else 0
+
+
+def _are_idle(devices: Sequence[Path]) -> bool:
+    counts = [(Path("/sys/block") / device.name / "inflight").read_text().split() for device in devices]
+    return all(count == ["0", "0"] for count in counts)
 
 
 def _have_data(mapping: mmap.mmap, indices: Collection[int]) -> bool:

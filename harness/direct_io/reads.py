@@ -7,7 +7,7 @@ import ctypes
 import mmap
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import groupby, islice
@@ -21,6 +21,7 @@ from harness.direct_io.damage import DamagedDevices
 from harness.direct_io.pages import wait_for_data
 from harness.direct_io.record import DirectRead
 from harness.direct_io.threads import Threads
+from loopdevs import BtrfsFilesystem
 
 __all__ = ["MEMORY_BYTES", "POISON", "make_reads"]
 
@@ -35,25 +36,25 @@ def make_reads(
     paths: Sequence[Path],
     reads: Sequence[DirectRead],
     capture: DirectIoCapture,
-    backing: Mapping[int, Path],
+    filesystem: BtrfsFilesystem,
 ) -> list[DirectRead]:
-    """Make all reads, of the files at `paths`; return them with what came of them.
+    """Make all reads, of the files at `paths` in the file system; return them with what came of them.
 
     A read that bears the number of the thread that made it once is made by one that is like it (`Threads`).
-    `backing` are the files below the devices, by devid.
     """
     done: list[DirectRead] = []
     with (
         Threads() as threads,
         opened_files(paths) as files,
-        DamagedDevices.opened(backing) as devices,
+        _damaged(filesystem) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
     ):
         # Pages that were never touched would make the kernel give up reading directly.
         memory[:] = bytes([POISON]) * MEMORY_BYTES
         for number, batch in enumerate(_batches(reads)):
             pool = threads.like(batch[0].tid) if batch[0].tid else threads.turn(number)
-            done += pool.submit(_make, files, devices, memory, len(done), batch, capture).result()
+            work = pool.submit(_make, files, devices, filesystem.devices, memory, len(done), batch, capture)
+            done += work.result()
             capture.drain()
     return done
 
@@ -68,6 +69,7 @@ def _batches(reads: Sequence[DirectRead]) -> Iterator[Sequence[DirectRead]]:
 def _make(
     files: Sequence[int],
     devices: DamagedDevices,
+    paths: Sequence[Path],
     memory: mmap.mmap,
     begin: int,
     batch: Sequence[DirectRead],
@@ -75,6 +77,7 @@ def _make(
 ) -> list[DirectRead]:
     tid = threading.get_native_id()
     made = []
+    faulty = any(read.copies for read in batch)
     with memoryview(memory) as view, Aio.opened() as aio:
         for number, read in enumerate(batch, begin):
             if not read.cached:
@@ -82,17 +85,26 @@ def _make(
             elif read.drop_bytes:
                 place = read.drop_from, read.drop_bytes
                 os.posix_fadvise(files[read.file], *place, os.POSIX_FADV_DONTNEED)
-            with devices.damaged(read.copies) as copies:
-                if read.copies:
-                    capture.drain()
-                capture.number(number)
-                done = _one(files[read.file], view, read, aio)
-                if read.copies:
-                    # What is still under way may repair a copy.
-                    inode = os.fstat(files[read.file]).st_ino
-                    wait_for_data(files[read.file], capture.new_pages(inode))
-            made.append(replace(done, tid=tid, copies=copies))
+            if not read.follows:
+                devices.damage(read.copies)
+            if faulty:
+                capture.drain()
+            capture.number(number)
+            done = _one(files[read.file], view, read, aio)
+            if faulty:
+                # What is still under way may repair a copy.
+                inode = os.fstat(files[read.file]).st_ino
+                wait_for_data(files[read.file], capture.new_pages(inode), paths)
+            made.append(replace(done, tid=tid, copies=devices.look()))
     return made
+
+
+@contextmanager
+def _damaged(filesystem: BtrfsFilesystem) -> Iterator[DamagedDevices]:
+    # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
+    backing = dict(enumerate(filesystem.backing_files, 1))
+    with DamagedDevices.opened(backing, dict(enumerate(filesystem.disks, 1))) as devices:
+        yield devices
 
 
 def _one(fd: int, view: memoryview, read: DirectRead, aio: Aio) -> DirectRead:

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.bundle import Bundle, BundleWriter, Table
 from harness.direct_io.contents import StoredContents
-from harness.direct_io.damage import CopyState
+from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.events import EVENTS_FILE
 from harness.direct_io.jobs import JobTotals
 from harness.direct_io.plan import Plan, plan_of_json, plan_to_json
@@ -32,7 +32,7 @@ LAYOUT_FILE = "direct_io_layout.json"
 PLAN_FILE = "direct_io_plan.json"
 WORD = 8
 _COLUMNS = (
-    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio"),
+    *("file", "offset", "cached", "drop_from", "drop_bytes", "nowait", "aio", "follows"),
     *("tid", "returned", "digest"),
 )
 
@@ -55,6 +55,8 @@ class DirectRead:
     """Whether it was made with RWF_NOWAIT."""
     aio: bool = False
     """Whether it was made by io_submit(2)."""
+    follows: bool = False
+    """Whether it was made of what the read before had left of its damage."""
     tid: int = 0
     """Thread that called."""
     returned: int = 0
@@ -62,7 +64,7 @@ class DirectRead:
     digest: int = 0
     """CRC-32C of the memory, `memory_bytes` of it, which was `POISON` before."""
     copies: Sequence[CopyState] = ()
-    """All copies of the blocks that were damaged before the read, until after it."""
+    """All copies of the blocks that were damaged before the read, or the one that it follows."""
 
     @property
     def memory_bytes(self) -> int:
@@ -86,6 +88,8 @@ class Layout:
     """Number of each file's inode."""
     corruption_errs: Mapping[int, int] = field(default_factory=dict)
     """By devid, how much the device's count of bad checksums grew over all reads."""
+    read_errs: Mapping[int, int] | None = None
+    """The same of errors of reads; None in bundles of before that was kept."""
     plan: Plan | None = None
     """How the files were made; None in bundles that are older than plans."""
     features: Sequence[str] | None = None
@@ -128,11 +132,13 @@ def load_reads(bundle: Bundle) -> tuple[list[DirectRead], Table]:
         vectors = bundle.table(VECTORS_FILE)
         all_vectors = list(map(IoVec, vectors["base"].tolist(), vectors["length"].tolist()))
         ends = list(accumulate(table["vectors"].tolist()))
-        columns = (table[name].tolist() for name in _COLUMNS)
+        # Bundles of before there were reads that follow do not say so.
+        told = {"follows": np.zeros(len(ends), np.int64), **table}
+        columns = (told[name].tolist() for name in _COLUMNS)
         reads = []
         for begin, end, row in zip([0, *ends], ends, zip(*columns, strict=True), strict=False):
-            file, offset, cached, start, length, nowait, aio, *rest = row
-            kinds = bool(nowait), bool(aio)
+            file, offset, cached, start, length, nowait, aio, follows, *rest = row
+            kinds = bool(nowait), bool(aio), bool(follows)
             iov = all_vectors[begin:end]
             reads.append(DirectRead(file, offset, iov, bool(cached), start, length, *kinds, *rest))
         return _with_copies(bundle, reads), bundle.table(EVENTS_FILE)
@@ -147,7 +153,7 @@ def _with_copies(bundle: Bundle, reads: list[DirectRead]) -> list[DirectRead]:
     copies: defaultdict[int, list[CopyState]] = defaultdict(list)
     columns = (table[name].tolist() for name in ("read", *CopyState._fields))
     for number, logical, devid, physical, damaged, before, after in zip(*columns, strict=True):
-        copies[number].append(CopyState(logical, devid, physical, bool(damaged), before, after))
+        copies[number].append(CopyState(logical, devid, physical, Damage(damaged), before, after))
     return [replace(read, copies=copies.get(number, ())) for number, read in enumerate(reads)]
 
 
@@ -183,7 +189,10 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "features": None if layout.features is None else list(layout.features),
             "by_call": layout.by_call,
             "jobs": layout.jobs,
-            "corruption_errs": {str(devid): count for devid, count in layout.corruption_errs.items()},
+            "bad_sums": sorted(contents.bad_sums),
+            "broken": sorted(contents.broken),
+            "corruption_errs": _by_devid_to_json(layout.corruption_errs),
+            **({"read_errs": _by_devid_to_json(layout.read_errs)} if layout.read_errs is not None else {}),
         },
     )
 
@@ -204,7 +213,8 @@ def load_layout(bundle: Bundle) -> Layout:
             {int(dev): devid for dev, devid in told["devices"].items()},
             told["flags"],
             told["inodes"],
-            {int(devid): count for devid, count in told["corruption_errs"].items()},
+            _by_devid_of_json(told["corruption_errs"]),
+            _by_devid_of_json(told["read_errs"]) if "read_errs" in told else None,
             plan_of_json(bundle.json(PLAN_FILE)) if bundle.has(PLAN_FILE) else None,
             told.get("features"),
             told.get("by_call", False),
@@ -226,11 +236,22 @@ def _contents(told: Mapping[str, Any], words: bytes) -> StoredContents:
         return data
 
     contents = StoredContents({})
+    # Bundles of before these were kept have none.
+    contents.bad_sums.update(told.get("bad_sums", ()))
+    contents.broken.update(told.get("broken", ()))
     for logical, length in told["runs"]:
         contents.add(logical, take(length))
     for key, length in told["compressed"]:
         contents.compressed[bytes.fromhex(key) if isinstance(key, str) else key] = take(length)
     return contents
+
+
+def _by_devid_to_json(counts: Mapping[int, int]) -> dict[str, int]:
+    return {str(devid): count for devid, count in counts.items()}
+
+
+def _by_devid_of_json(told: Mapping[str, int]) -> dict[int, int]:
+    return {int(devid): count for devid, count in told.items()}
 
 
 def _item_to_json(item: FileExtent) -> dict[str, Any]:

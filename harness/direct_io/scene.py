@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from harness.bundle import Bundle
 from harness.direct_io.damage import CopyState
+from harness.direct_io.damage import Damage as Kind
 from harness.direct_io.plan import Plan, Step
 from harness.direct_io.record import DirectRead, Layout
 from harness.errors import UserError
@@ -93,9 +94,13 @@ def _btrfs_layout(told: Mapping[str, object]) -> BtrfsLayout:
 
 
 def _damage(read: DirectRead, layout: Layout) -> tuple[Damage, ...]:
+    if read.follows or any(copy.damaged is Kind.UNREADABLE for copy in read.copies):
+        raise UserError(
+            "reads of what cannot be read, or of what one before has left, cannot be made smaller"
+        )
     blocks: defaultdict[int, list[bool]] = defaultdict(list)
     for copy in read.copies:
-        blocks[copy.logical].append(copy.damaged)
+        blocks[copy.logical].append(copy.damaged is Kind.CORRUPT)
     file = layout.files[read.file]
     return tuple(
         Damage(*_place(file, logical), tuple(n for n, damaged in enumerate(copies) if damaged))
@@ -120,7 +125,9 @@ def _copies(damage: Sequence[Damage], file: File, layout: Layout) -> list[CopySt
         logical = _logical(one, file)
         mapping = layout.volume.chunks.map_block(logical)
         assert mapping is not None
-        copies += [CopyState(logical, *stripe, n in one.mirrors) for n, stripe in enumerate(mapping.stripes)]
+        copies += [
+            CopyState(logical, *stripe, Kind(n in one.mirrors)) for n, stripe in enumerate(mapping.stripes)
+        ]
     return copies
 
 

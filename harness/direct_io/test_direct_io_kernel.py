@@ -9,17 +9,22 @@ import pytest
 
 from harness.capture import kernel as capture_kernel
 from harness.capture.btf import Btf, load_btf
+from harness.capture.probes import Probe
 from harness.capture.testing import Blob
 from harness.direct_io import kernel as module
 from harness.direct_io.kernel import (
     BIO,
+    CALL_FUNCTION,
     DIRECT,
     DIRECT_FUNCTION,
+    DONE,
     FLAGS,
     HEAD,
     MAP_REMOVED,
     PAGE,
+    PAGE_REMOVED,
     DirectIoKernel,
+    why_no_calls,
 )
 from harness.errors import UserError
 from reference.direct_io.mainline import FEATURES, Behaviour, behaviour_of
@@ -92,3 +97,31 @@ def test_where_tracepoints_are_preempted_kprobes_record(
         there = [p for p in probes if p.place == event]
         assert [p.program for p in there] == ["nothing"] * 2
         assert not any(p.records for p in there)
+
+
+@pytest.mark.parametrize(
+    ("kprobes", "begin"),
+    [
+        (True, Probe("on_call", "kprobe", CALL_FUNCTION)),
+        (False, Probe("on_whole_call", "raw_tracepoint", DIRECT)),
+    ],
+)
+def test_calls_begin_at_the_function_or_with_their_first_direct_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kprobes: bool, begin: Probe
+) -> None:
+    monkeypatch.setattr(module, "_has_kprobes", lambda: kprobes)
+    symbols = ALL | {f"__traceiter_{event}" for event in (DONE, PAGE_REMOVED)}
+    kernel = DirectIoKernel.of(symbols, btf_of(tmp_path))
+    # An end that an interrupt leaves out is no loss.
+    ended = Probe("on_done", "raw_tracepoint", DONE, records=False)
+    removed = Probe("on_page_removed", "raw_tracepoint", PAGE_REMOVED)
+    assert (kernel.call_probes, kernel.sees_all_calls) == ((begin, ended, removed), kprobes)
+
+
+def test_calls_need_one_of_the_two_and_pages_that_are_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_has_kprobes", lambda: False)
+    monkeypatch.setattr(module, "_registers_are_known", lambda: True)
+    removed = f"__traceiter_{PAGE_REMOVED}"
+    assert why_no_calls(ALL | {removed}) == []
+    assert [PAGE_REMOVED in reason for reason in why_no_calls(ALL)] == [True]
+    assert ["CONFIG_KPROBES" in reason for reason in why_no_calls(OLD | {removed})] == [True]

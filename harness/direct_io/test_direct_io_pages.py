@@ -31,7 +31,7 @@ def file() -> Iterator[int]:
 
 def waited(fd: int, indices: list[int]) -> float:
     begin = time.monotonic()
-    wait_for_data(fd, indices)
+    wait_for_data(fd, indices, ())
     return time.monotonic() - begin
 
 
@@ -44,15 +44,26 @@ def test_pages_with_data_are_not_waited_for(file: int, monkeypatch: pytest.Monke
     assert waited(file, []) < 30.0
 
 
-def test_a_page_that_gets_no_data_is_given_up(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_gets_no_data_is_given_up_when_devices_are_idle(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "FAILED_S", 60.0)
+    assert pages.IDLE_LOOKS * pages.LOOK_S <= waited(file, [1]) < 30.0
+
+
+def test_a_page_that_gets_no_data_is_given_up_after_a_while(
+    file: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pages, "FAILED_S", 0.05)
+    monkeypatch.setattr(pages, "_are_idle", lambda _devices: False)
     assert waited(file, [1]) >= 0.05
 
 
 def test_a_page_is_waited_for_until_it_has_its_data(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "FAILED_S", 60.0)
+    monkeypatch.setattr(pages, "_are_idle", lambda _devices: False)
     reader = threading.Timer(0.05, os.pread, (file, 1, PAGE))
     reader.start()
     assert waited(file, [1]) < 30.0
-    reader.join()
     assert os.preadv(file, [bytearray(1)], PAGE, os.RWF_NOWAIT) == 1
+    reader.join()

@@ -12,7 +12,7 @@ import pytest
 from harness.bundle import BundleWriter
 from harness.capture.program import DIRECT_IO
 from harness.direct_io.contents import StoredContents
-from harness.direct_io.damage import CopyState, DamagedDevices, damage_data
+from harness.direct_io.damage import CopyState, Damage, DamagedDevices, damage_data
 from harness.direct_io.events import EVENT_BYTES, RECORD, Kind
 from harness.direct_io.record import (
     DirectRead,
@@ -53,8 +53,8 @@ def layout() -> Layout:
 
 
 READS = [
-    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, 99, -5, 1 << 31),
-    DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, True, 12, 13)]),
+    DirectRead(0, 512, [IoVec(0, 5), IoVec(BLOCK, 0)], True, BLOCK, 2 * BLOCK, False, True, True, 99, -5, 8),
+    DirectRead(1, 0, [], nowait=True, copies=[CopyState(1 << 20, 1, 5 << 20, Damage.CORRUPT, 12, 13)]),
 ]
 EVENTS = {name: np.zeros(3, RECORD[name]) for name in RECORD.names or () if name != "header"}
 
@@ -95,7 +95,9 @@ def test_contents_are_found_across_what_touches_and_nowhere_else() -> None:
     for logical, length in ((0, 1), ((1 << 20) + BLOCK, BLOCK + 1), ((2 << 20) + BLOCK, 1)):
         with pytest.raises(KeyError):
             contents.raw(logical, length)
-    assert bytes(contents.inflated(INLINE)) == b"12345"
+    inflated = contents.inflated(INLINE)
+    assert inflated is not None
+    assert bytes(inflated) == b"12345"
 
 
 def test_a_damaged_copy_reads_as_such() -> None:
@@ -112,11 +114,11 @@ def test_a_damaged_copy_reads_as_such() -> None:
 def test_devices_are_damaged_and_healed(tmp_path: Path) -> None:
     image = tmp_path / "device"
     image.write_bytes(b"g" * 4 * BLOCK)
-    copies = [CopyState(0, 1, BLOCK, damaged=True), CopyState(0, 1, 2 * BLOCK, damaged=False)]
+    copies = [CopyState(0, 1, BLOCK, damaged=Damage.CORRUPT), CopyState(0, 1, 2 * BLOCK, damaged=Damage.NONE)]
     with DamagedDevices.opened({1: image}) as devices:
-        with devices.damaged(copies) as found:
-            assert image.read_bytes()[BLOCK : 2 * BLOCK] == damage_data(copies[0].stripe)
-        assert [one.before == one.after for one in found] == [False, True]
+        devices.damage(copies)
+        assert image.read_bytes()[BLOCK : 2 * BLOCK] == damage_data(copies[0].stripe)
+        assert [one.before == one.after for one in devices.look()] == [False, True]
     assert image.read_bytes() == b"g" * 4 * BLOCK
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.bundle import Table
 from harness.direct_io.build import build
 from harness.direct_io.capture import DirectIoCapture
-from harness.direct_io.damage import corruption_errs
+from harness.direct_io.damage import device_stats
 from harness.direct_io.describe import describe, file_ids
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
@@ -58,9 +58,9 @@ def attempt(scene: Scene, workspace: Workspace, make: ReaderFactory = mainline_r
         filesystem.mount()
         capture.begin(filesystem.mountpoint, filesystem.devices)
         paths = [filesystem.mountpoint / name for name in scene.plan.read]
-        reads = make_reads(paths, wanted, capture, dict(enumerate(filesystem.backing_files, 1)))
+        reads = make_reads(paths, wanted, capture, filesystem)
         if any(one.damage for one in scene.reads):
-            layout.corruption_errs = corruption_errs(_btrfs, filesystem.mountpoint)
+            layout.corruption_errs = device_stats(_btrfs, filesystem.mountpoint, "corruption_errs")
         capture.keep(reads, layout)
         recording = capture.stop()
         filesystem.umount()

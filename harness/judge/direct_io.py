@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 CHECKS = ("return values", "memory", "direct calls", "bios", "repairs", "copies on disk", "cached pages")
-STATISTICS = "corruption_errs"
+STATISTICS, READ_ERRS = "corruption_errs", "read_io_errs"
 
 LOST_ERROR = f"{KNOWN_ISSUE}: the error of a part of a bio is lost"
 """docs/known-issues.md"""
@@ -70,23 +70,26 @@ def judge_reads(
     layout: Layout, reads: Sequence[DirectRead], events: Table, make: ReaderFactory = mainline_reader
 ) -> DirectReadsJudgement:
     """Make a check of each kind over all reads."""
-    tally = Tally((*CHECKS, STATISTICS))
+    tally = Tally((*CHECKS, STATISTICS, READ_ERRS))
     errors_lost = 0
     first: dict[str, int] = {}
-    errors: Counter[int] = Counter()
+    errors: Counter[tuple[str, int]] = Counter()
     seen = seen_by_read(layout, reads, events)
     for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
-        errors += predicted.outcome.completion.corruption_errs
+        completion = predicted.outcome.completion
+        for name, counted in ((STATISTICS, completion.corruption_errs), (READ_ERRS, completion.read_errs)):
+            errors.update({(name, devid): count for devid, count in counted.items()})
         errors_lost += predicted.outcome.error_lost
         for check, count, difference in compare(read, seen[number], predicted):
             tally.add(check, count, _text(number, read, check, difference) if difference else None)
             if difference:
                 first.setdefault(check, number)
     if any(read.copies for read in reads):
-        for devid in layout.devices.values():
-            model, kernel = errors[devid], layout.corruption_errs.get(devid, 0)
-            wrong = f"device {devid}: {STATISTICS}: model {model}, kernel {kernel}"
-            tally.add(STATISTICS, 1, wrong if model != kernel else None)
+        for name, counts_ in ((STATISTICS, layout.corruption_errs), (READ_ERRS, layout.read_errs)):
+            for devid in layout.volume.present if counts_ is not None else ():
+                model, kernel = errors[name, devid], (counts_ or {}).get(devid, 0)
+                wrong = f"device {devid}: {name}: model {model}, kernel {kernel}"
+                tally.add(name, 1, wrong if model != kernel else None)
     if errors_lost:
         tally.remarks[CHECKS[0]] = f"known issue: {errors_lost} reads of bad blocks gave zeros and no error"
     counts = {LOST_ERROR: errors_lost} if errors_lost else {}
@@ -108,7 +111,7 @@ def compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[Comp
     same = outcome.returned == read.returned
     wrong = (returned_text(outcome.returned), returned_text(read.returned))
     yield "return values", 1, None if same else wrong
-    if outcome.returned >= 0:
+    if outcome.returned >= 0 and not outcome.memory_unknown:
         # What memory holds after an error is nobody's business.
         digest = crc32c.crc32c(memory_after(POISON, read.memory_bytes, outcome.writes))
         yield "memory", 1, None if digest == read.digest else (f"{digest:08x}", f"{read.digest:08x}")
@@ -127,10 +130,10 @@ def compare(read: DirectRead, seen: Seen, predicted: Predicted) -> Iterator[Comp
 def _copies_on_disk(read: DirectRead, predicted: Predicted) -> Iterator[Compared]:
     """Each copy of a damaged block holds what it held before, or the damage if it was not repaired."""
     for copy in read.copies:
-        digest = predicted.digest_after(copy)
+        digests = predicted.digests_after(copy)
         where = f"{copy.physical} of device {copy.devid} holds"
-        same = digest == copy.after
-        yield "copies on disk", 1, None if same else (f"{where} {digest:08x}", f"{copy.after:08x}")
+        told = " or ".join(f"{digest:08x}" for digest in sorted(digests))
+        yield "copies on disk", 1, None if copy.after in digests else (f"{where} {told}", f"{copy.after:08x}")
 
 
 def _told(what: str, bios: Sequence[Bio]) -> list[tuple[str, Bio]]:

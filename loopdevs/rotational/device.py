@@ -15,8 +15,9 @@ from loopdevs.journal import Entry, FileEntry, LoopEntry, MountEntry
 from loopdevs.ledger import Ledger
 from loopdevs.loop import BackingFile, attach, mark_rotational
 from loopdevs.rotational.copying import copy_data
+from loopdevs.rotational.failing import Failing, FailingBlocks
 from loopdevs.rotational.layout import RotationalLayout
-from loopdevs.rotational.names import IMAGE, POINT, SERVED, SOCKET
+from loopdevs.rotational.names import FAILING, IMAGE, POINT, SERVED, SOCKET
 from loopdevs.rotational.served import ServedRequest, read_served
 from loopdevs.rotational.server import Front, Server
 
@@ -58,19 +59,33 @@ class _Disk:
                 f"{image} has {size} bytes, the disk {self.layout.size_bytes}: make it larger"
             )
         try:
-            copy_data(image, self._folder / IMAGE)
+            copy_data(image, self.image)
         except OSError as error:
             raise LoopdevsError(f"{image} cannot be put on the disk: {error.strerror}") from None
+
+    def fail(self, byte: int, nbytes: int, failing: Failing) -> None:
+        """Have requests for any block of the range fail (EIO) in that way, or in none, from now on."""
+        self._failing.put(byte, nbytes, failing)
+
+    @property
+    def image(self) -> Path:
+        """The file that has its data."""
+        return self._folder / IMAGE
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """Answer everything at once inside, and note nothing: to fill it with what is to be measured."""
         assert self._server is not None
-        self._server.tell(timed=False)
+        self.stop_time()
         try:
             yield
         finally:
             self._server.tell(timed=True)
+
+    def stop_time(self) -> None:
+        """Answer everything at once from now on, as inside `at_once`."""
+        assert self._server is not None
+        self._server.tell(timed=False)
 
     def destroy(self) -> None:
         """Remove it; LoopdevsError while something stands on it. Again does nothing."""
@@ -93,8 +108,9 @@ class _Disk:
     def _make(self) -> None:
         self._ledger.record(FileEntry(self._name))
         self._folder.mkdir(mode=0o700)
-        with (self._folder / IMAGE).open("xb") as image:
+        with self.image.open("xb") as image:
             image.truncate(self.layout.size_bytes)
+        self._failing = FailingBlocks.make(self._folder / FAILING, self.layout.size_bytes)
         self._server = Server(self._ledger, self._name, self._front, self.layout)
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-__all__ = ["COMPLAINTS", "HURRIED", "IMAGE", "POINT", "READY", "SERVED", "SOCKET"]
+__all__ = ["COMPLAINTS", "FAILING", "HURRIED", "IMAGE", "POINT", "READY", "SERVED", "SOCKET"]
 
 IMAGE = "image"
 """The file with its data."""
+FAILING = "failing"
+"""Which of its blocks fail."""
 SERVED = "served"
 """The requests that it has done."""
 POINT = "disk"

@@ -16,10 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from loopdevs.rotational.clock import go_before_others
+from loopdevs.rotational.failing import FailingBlocks
 from loopdevs.rotational.hurry import HURRY, KEEP_TIME
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.rotational.libfuse import fuse_missing
-from loopdevs.rotational.names import HURRIED, IMAGE, POINT, READY, SERVED, SOCKET
+from loopdevs.rotational.names import FAILING, HURRIED, IMAGE, POINT, READY, SERVED, SOCKET
 from loopdevs.rotational.served import recorder
 from loopdevs.rotational.spindle import Spindle
 from loopdevs.rotational.store import Store
@@ -39,7 +40,7 @@ def main() -> None:
     spindle = Spindle(layout.make, layout.scale, recorder(folder / SERVED))
     threading.Thread(target=_end_with_owner, daemon=True).start()
     threading.Thread(target=_obey, args=(spindle, folder), daemon=True).start()
-    store = Store(folder / IMAGE)
+    store = Store(folder / IMAGE, FailingBlocks(folder / FAILING))
     ready = partial((folder / READY).touch, 0o600)
     if front == "nbd":
         from loopdevs.rotational.nbd import listen

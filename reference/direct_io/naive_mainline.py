@@ -42,6 +42,8 @@ class _Run(NamedTuple):
 
     kind: BioKind
     blocks: list[int]
+    packed: bool = False
+    """Whether they are of a compressed extent."""
 
 
 class _Tried(NamedTuple):
@@ -115,9 +117,24 @@ class _Judge:
             return f"goes {parts}, {self._parts(ways, end)} is due"
         buffered = [at for at, way in ways.items() if way is How.BUFFERED and not fails]
         runs = [*self._direct(direct), *self._buffered(buffered)]
+        inflated = self.behaviour.repairs_inflated
+        tried = [run for run in runs if not (inflated and run.packed)]
+        packed = self._packed_pages(buffered) if inflated else {}
         # What cannot be had is read again page by page, and what that does is no matter of one rule.
-        again = not fails and not self._all_are_had(runs)
-        return self._bios(runs, again) or ("" if again else self._repairs(runs)) or self._data(ways)
+        had = self._all_are_had(tried) and all(any(self._good_extents(item)) for item in packed)
+        again = not fails and not had
+        repairs = "" if again else self._repairs(tried, packed)
+        return self._bios(runs, again) or repairs or self._data(ways)
+
+    def _packed_pages(self, buffered: list[int]) -> dict[FileExtent, int]:
+        """Return the compressed extents that are read, and how many pages each fills: all from the first."""
+        pages: dict[FileExtent, int] = {}
+        for at in buffered:
+            item = self.file.extent_at(at)
+            if isinstance(item, FileExtent) and _has_data(item) and item.compression is not Compression.NONE:
+                end = min(item.end, -(-self.file.i_size // BLOCK) * BLOCK)
+                pages.setdefault(item, (end - at) // BLOCK)
+        return pages
 
     def _ways(self, end: int) -> dict[int, How]:
         """Return by file offset of each block how it is read: a buffered one makes all after it so."""
@@ -159,7 +176,30 @@ class _Judge:
 
     def _is_had(self, at: int) -> bool:
         """Whether a page can be read, alone or as part of a compressed extent."""
-        return bool(self._candidates(at)) and self._all_are_had(self._buffered([at]))
+        runs = self._buffered([at])
+        if self.behaviour.repairs_inflated and any(run.packed for run in runs):
+            return bool(self._candidates(at)) and any(self._good_extents(self._item(at)))
+        return bool(self._candidates(at)) and self._all_are_had(runs)
+
+    def _tried_extents(self, item: FileExtent) -> list[list[_Place]]:
+        """Return the blocks of each copy of a compressed extent, in the order of trying.
+
+        At first each block is read where it would be alone; then all of them where the last one was not.
+        """
+        blocks = range(item.disk_bytenr, item.disk_bytenr + item.disk_num_bytes, BLOCK)
+        chosen = [self._places(one) for one in blocks]
+        last, places = chosen[-1]
+        following = self._following(last, len(places))
+        return [
+            [of[first] for first, of in chosen],
+            *([of[index] for _, of in chosen] for index in following),
+        ]
+
+    def _good_extents(self, item: FileExtent) -> list[bool]:
+        """Return which of them are good."""
+        blocks = range(item.disk_bytenr, item.disk_bytenr + item.disk_num_bytes, BLOCK)
+        csums = [self.file.csum_at(one) for one in blocks]
+        return [all(map(self._is_good, places, csums)) for places in self._tried_extents(item)]
 
     def _all_are_had(self, runs: list[_Run]) -> bool:
         return all(any(one.good) for run in runs for one in self._tried(run))
@@ -225,8 +265,8 @@ class _Judge:
                 continue
             if item.compression is not Compression.NONE:
                 whole = range(item.disk_bytenr, item.disk_bytenr + item.disk_num_bytes, BLOCK)
-                if not runs or runs[-1] != (BioKind.UNFLAGGED, [*whole]):
-                    runs.append(_Run(BioKind.UNFLAGGED, [*whole]))
+                if not runs or runs[-1].blocks != [*whole]:
+                    runs.append(_Run(BioKind.UNFLAGGED, [*whole], True))
                 continue
             plain = bool(runs) and runs[-1].kind is BioKind.BUFFERED
             beside = plain and runs[-1].blocks[-1] + BLOCK == self._logical(at)
@@ -239,18 +279,18 @@ class _Judge:
     def _cut(self, runs: list[_Run]) -> list[_Run]:
         """Cut where a stripe or a chunk ends."""
         cut: list[_Run] = []
-        for kind, blocks in runs:
+        for kind, blocks, packed in runs:
             for number, logical in enumerate(blocks):
                 chunk = self.file.chunk_at(logical)
                 striped = chunk.type in _STRIPED or (chunk.type and self.behaviour.mirrored_cut)
                 if not number or (striped and row_end(chunk, logical - BLOCK) == logical):
-                    cut.append(_Run(kind, []))
+                    cut.append(_Run(kind, [], packed))
                 cut[-1].blocks.append(logical)
         return cut
 
     def _bios(self, runs: list[_Run], again: bool) -> str:
         due: list[Bio] = []
-        for kind, blocks in runs:
+        for kind, blocks, _ in runs:
             first, places = self._places(blocks[0])
             if places[first].devid in self.file.devices:
                 due.append(Bio(kind, *places[first], len(blocks) * BLOCK))
@@ -271,7 +311,7 @@ class _Judge:
             corrupt[0] &= whole
             yield _Tried(order, good, corrupt)
 
-    def _repairs(self, runs: list[_Run]) -> str:
+    def _repairs(self, runs: list[_Run], packed: dict[FileExtent, int]) -> str:
         retried: list[_Place] = []
         repaired: list[_Place] = []
         corrupt: Counter[int] = Counter()
@@ -283,13 +323,47 @@ class _Judge:
             if one.good[tried]:
                 first = 0 if self.behaviour.repairs_all else max(0, tried - 1)
                 repaired += one.places[first:tried]
+        reads = [Bio(BioKind.REPAIR, *one, BLOCK) for one in retried if one.devid in self.file.devices]
+        writes = [Bio(BioKind.REPAIR, *one, BLOCK) for one in repaired if one.devid in self.file.devices]
+        for item, pages in packed.items():
+            self._inflated(item, pages, reads, writes, corrupt)
         done = self.told.completion
-        for what, told, places in (("reads again", done.reads, retried), ("repairs", done.writes, repaired)):
-            due = [Bio(BioKind.REPAIR, *one, BLOCK) for one in places if one.devid in self.file.devices]
+        for what, told, due in (("reads again", done.reads, reads), ("repairs", done.writes, writes)):
             if sorted(told) != sorted(due):
                 return f"{what} {told}, {due} is due"
         errs = +done.corruption_errs
         return "" if errs == corrupt else f"counts {dict(errs)} bad checksums, {dict(corrupt)} is due"
+
+    def _inflated(
+        self, item: FileExtent, pages: int, reads: list[Bio], writes: list[Bio], corrupt: Counter[int]
+    ) -> None:
+        """Note what 5.10 does for a bad compressed extent: all that for each page."""
+        good = self._good_extents(item)
+        if good[0]:
+            return
+        blocks = range(item.disk_bytenr, item.disk_bytenr + item.disk_num_bytes, BLOCK)
+        last, all_of_first = self._places(blocks[-1])[0], self._places(blocks[0])[1]
+        copies = self._tried_extents(item)
+        tried = good.index(True) if True in good else len(good) - 1
+        # Page by page again from the copy that the last block was read from, if there are several pages.
+        again = [all_of[1][last] for all_of in map(self._places, blocks)]
+        several = pages if pages > 1 and len(all_of_first) > 1 else 0
+        csums = [self.file.csum_at(one) for one in blocks]
+        rounds = [(copies[0], 1, 0), (again, several, several), *((one, pages, pages) for one in copies[1:])]
+        if several and all(map(self._is_good, again, csums)):
+            # Only what was read elsewhere was bad, and nobody writes anything.
+            tried = 0
+        for places, times, sent in rounds[: tried + 2]:
+            for run in self._cut([_Run(BioKind.REPAIR, [*blocks], True)]):
+                place = places[blocks.index(run.blocks[0])]
+                if place.devid in self.file.devices:
+                    reads += [Bio(BioKind.REPAIR, *place, len(run.blocks) * BLOCK)] * sent
+            bad = not all(map(self._is_good, places, csums))
+            if bad and all(map(self._is_readable, places)):
+                corrupt[places[-1].devid] += times
+        written = again[0] if tried == 1 else copies[tried - 1][0]
+        if tried and good[tried] and written.devid in self.file.devices:
+            writes += [Bio(BioKind.REPAIR, *written, BLOCK)] * pages
 
     def _following(self, first: int, number: int) -> list[int]:
         if number == 1:

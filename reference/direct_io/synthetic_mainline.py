@@ -44,8 +44,11 @@ class SyntheticContents:
             raise ValueError(f"what is at {logical} cannot be read from device {devid}")
         return memoryview(data)
 
-    def bad_blocks(self, devid: int, physical: int, logical: int, length: int) -> dict[int, BadBlock]:
+    def bad_blocks(
+        self, devid: int, physical: int, logical: int | None, length: int, /
+    ) -> dict[int, BadBlock]:
         """Return which blocks of a copy cannot be read, or do not have the checksum."""
+        assert logical is not None, "there is no parity"
         found: dict[int, BadBlock] = {}
         for inside in range(0, length, BLOCK):
             data = self.file.devices[devid].read(physical + inside, BLOCK)

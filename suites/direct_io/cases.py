@@ -17,7 +17,7 @@ from functools import partial
 from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.build import build
-from harness.direct_io.damage import corruption_errs
+from harness.direct_io.damage import device_stats
 from harness.direct_io.describe import describe, file_ids
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
@@ -29,13 +29,13 @@ from loopdevs import BtrfsLayout
 from suites.direct_io.files import random_plan
 from suites.direct_io.requests import LONG_SHARE, damaged_reads, random_reads
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "PROFILES", "RandomReads"]
 
 MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class _RandomReads:
+class RandomReads:
     """What a case does."""
 
     files: int
@@ -57,20 +57,29 @@ class _RandomReads:
         ids = file_ids(plan, experiment.mount)
         experiment.step("umount", filesystem.umount)
         layout = experiment.step("read devices", describe, filesystem.devices, plan, ids)
-        experiment.step("mount", filesystem.mount)
+        self.spoil(experiment, layout)
+        self.mount(experiment, layout)
         capture = experiment.direct_io()
         capture.begin(experiment.mount, filesystem.devices)
-        reads = self._reads(experiment, layout)
+        reads = self.reads_of(experiment, layout)
         paths = [experiment.mount / name for name in plan.read]
-        # Devices are numbered as they were given to mkfs.btrfs, which numbers them from 1.
-        backing = dict(enumerate(filesystem.backing_files, 1))
         done: list[DirectRead] = []
-        experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, backing)))
+        experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, filesystem)))
         if self.damaging:
-            layout.corruption_errs = corruption_errs(experiment.btrfs, experiment.mount)
+            layout.corruption_errs = device_stats(experiment.btrfs, experiment.mount, "corruption_errs")
+            layout.read_errs = device_stats(experiment.btrfs, experiment.mount, "read_io_errs")
         experiment.step("keep", lambda: capture.keep(done, layout))
 
-    def _reads(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
+    def spoil(self, experiment: LiveExperiment, layout: Layout) -> None:
+        """Do to the unmounted file system what no other copy helps against, and say so in the layout."""
+
+    def mount(self, experiment: LiveExperiment, layout: Layout) -> None:
+        """Mount it as it is to be read."""
+        del layout
+        experiment.step("mount", experiment.filesystem.mount)
+
+    def reads_of(self, experiment: LiveExperiment, layout: Layout) -> list[DirectRead]:
+        """Choose what is read."""
         if self.damaging:
             return damaged_reads(experiment.rng, layout, self.reads)
         return random_reads(experiment.rng, layout.files, self.reads, self.long)
@@ -94,14 +103,14 @@ def _case(
     groups: Sequence[str] = ("quick", "auto"),
     why_not: Callable[[Kernel], Sequence[str]] = _why_not_many,
 ) -> Case:
-    devices = _PROFILES[profile]
+    devices = PROFILES[profile]
     what = "direct reads of damaged files" if damaging else "random direct reads of files"
     return Case(
         f"direct_io/{name}",
         f"{what} of every kind of extent, {profile} on {devices} devices",
         frozenset(groups),
         BtrfsLayout(devices=devices, size_bytes=512 * MIB, data=profile, mount_options=("noatime",)),
-        _RandomReads(files, reads, damaging, long),
+        RandomReads(files, reads, damaging, long),
         120.0,
         DIRECT_IO,
         why_not,
@@ -111,29 +120,30 @@ def _case(
 _small = partial(_case, why_not=why_no_direct_io)
 """For every kernel, guests too."""
 
-_PROFILES = {
+PROFILES = {
     "single": 1,
     "dup": 1,
     "raid0": 3,
     "raid1": 2,
     "raid1c3": 3,
+    "raid1c4": 4,
     "raid10": 4,
     "raid5": 3,
     "raid6": 6,
 }
 """How many devices each has."""
-_DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid10")
-"""Of RAID5 and 6, how a block is rebuilt is not modelled."""
+_DAMAGED = ("single", "dup", "raid0", "raid1", "raid1c3", "raid1c4", "raid10")
+"""RAID5 and 6, and what else can be wrong: see fault_cases."""
 
 CASES: tuple[Case, ...] = (
-    *(_case(profile, profile, reads=3000) for profile in _PROFILES),
+    *(_case(profile, profile, reads=3000) for profile in PROFILES),
     _case("long", "raid1", reads=1000, long=1.0),
     *(_case(f"damaged-{profile}", profile, reads=600, damaging=True) for profile in _DAMAGED),
-    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in _PROFILES),
+    *(_case(f"many-{profile}", profile, reads=20_000, files=40, groups=("stress",)) for profile in PROFILES),
     # Small enough that it takes a guest seconds.
     _small("small-raid10", "raid10", reads=120, files=3),
     _small("small-damaged-raid1c3", "raid1c3", reads=60, files=3, damaging=True),
-    *(_small(f"some-{profile}", profile, reads=300, files=7, groups=("auto",)) for profile in _PROFILES),
+    *(_small(f"some-{profile}", profile, reads=300, files=7, groups=("auto",)) for profile in PROFILES),
     _small("some-long", "raid1", reads=60, files=7, long=1.0, groups=("auto",)),
     *(
         _small(f"some-damaged-{profile}", profile, reads=150, files=7, damaging=True, groups=("auto",))

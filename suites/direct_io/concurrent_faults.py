@@ -68,13 +68,6 @@ _EACH_OTHER = (
         "        pass\n",
     ),
     _Fault(
-        "one-loads-after-the-other",
-        "of two that load neighbours, either may come first",
-        "concurrent",
-        "                found |= _places(behind, self._volume)\n",
-        "                pass\n",
-    ),
-    _Fault(
         "tried-again",
         "what is still under way is not tried again",
         "concurrent",
@@ -115,13 +108,6 @@ _EACH_OTHER = (
         "concurrent",
         "Request(call.offset, chain.vectors(place), call.length, pid=call.tid)",
         "Request(call.offset, chain.vectors(place), call.length, pid=chain.first.tid)",
-    ),
-    _Fault(
-        "memory-from-the-start",
-        "a call that goes on fills the rest of the memory",
-        "chains",
-        "vectors_from(self.read.iov, self.done_before(place))",
-        "vectors_from(self.read.iov, 0)",
     ),
 )
 

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from harness.capture.choice import DEEP_DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.deep import DEPTH, MEMORY_BYTES, Batch, Engine, make_batches
-from harness.direct_io.needs import why_no_deep_direct_io
+from harness.direct_io.needs import why_no_deep_direct_io, why_not_many_at_once
 from harness.direct_io.record import DirectRead
+from harness.kernels import Kernel
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
 from reference.direct_io.mainline import File
 from reference.direct_io.source import IoVec
 from suites.direct_io.prepared import prepared
-from suites.direct_io.requests import random_read
+from suites.direct_io.requests import waiting_read
 
 __all__ = ["CASES"]
 
@@ -90,7 +92,7 @@ def _reads(
     memory = 0
     for _ in range(depth):
         number = rng.choice(chosen)
-        read = random_read(rng, number, files[number])
+        read = waiting_read(rng, number, files[number])
         if not odd and not _of_whole_blocks(read):
             continue
         if memory + read.memory_bytes > MEMORY_BYTES:
@@ -108,7 +110,15 @@ def _of_whole_blocks(read: DirectRead) -> bool:
     return not any(value % BLOCK for value in (read.offset, *values)) and len(set(bases)) == len(bases)
 
 
-def _case(name: str, profile: str, *, reads: int, files: int = 12, groups: Sequence[str]) -> Case:
+def _case(
+    name: str,
+    profile: str,
+    *,
+    reads: int,
+    files: int = 12,
+    groups: Sequence[str],
+    why_not: Callable[[Kernel], Sequence[str]] = why_not_many_at_once,
+) -> Case:
     devices = PROFILES[profile]
     return Case(
         f"direct_io/{name}",
@@ -118,9 +128,12 @@ def _case(name: str, profile: str, *, reads: int, files: int = 12, groups: Seque
         _DeepReads(files, reads),
         120.0,
         DEEP_DIRECT_IO,
-        why_no_deep_direct_io,
+        why_not,
     )
 
+
+_small = partial(_case, files=7, why_not=why_no_deep_direct_io)
+"""For every kernel, guests too."""
 
 PROFILES = {"single": 1, "raid0": 3, "raid1": 2, "raid1c3": 3, "raid10": 4, "raid5": 3}
 """How many devices each has."""
@@ -134,6 +147,7 @@ CASES: tuple[Case, ...] = (
         _case(f"deep-many-{profile}", profile, reads=10_000, files=30, groups=("stress",))
         for profile in PROFILES
     ),
-    _case("data-deep", "raid1", reads=700, files=7, groups=("data",)),
+    _small("some-deep", "raid1", reads=250, groups=("auto",)),
+    _small("data-deep", "raid1", reads=700, groups=("data",)),
 )
 """Every case."""

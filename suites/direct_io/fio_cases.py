@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.capture.choice import DEEP_DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.jobs import JobTotals
-from harness.direct_io.needs import why_no_deep_direct_io
+from harness.direct_io.needs import why_no_deep_direct_io, why_not_many_at_once
 from harness.direct_io.plan import SNAPSHOT, Plan
 from harness.direct_io.record import Layout
 from harness.fiojob import FioJob, Options
+from harness.kernels import Kernel
 from harness.record.experiment import LiveExperiment
 from loopdevs import BtrfsLayout
 from suites.direct_io.deep_cases import PROFILES
@@ -143,7 +145,16 @@ def _forget_pages(paths: Sequence[Path]) -> None:
             os.close(fd)
 
 
-def _case(name: str, profile: str, *, jobs: int, reads: int, files: int = 12, groups: Sequence[str]) -> Case:
+def _case(
+    name: str,
+    profile: str,
+    *,
+    jobs: int,
+    reads: int,
+    files: int = 12,
+    groups: Sequence[str],
+    why_not: Callable[[Kernel], Sequence[str]] = why_not_many_at_once,
+) -> Case:
     devices = PROFILES[profile]
     return Case(
         f"direct_io/{name}",
@@ -151,18 +162,22 @@ def _case(name: str, profile: str, *, jobs: int, reads: int, files: int = 12, gr
         frozenset(groups),
         BtrfsLayout(devices=devices, size_bytes=512 << 20, data=profile, mount_options=("noatime",)),
         _FioReads(files, jobs, reads),
-        120.0,
+        180.0,
         DEEP_DIRECT_IO,
-        why_no_deep_direct_io,
+        why_not,
     )
 
 
+_small = partial(_case, files=7, why_not=why_no_deep_direct_io)
+"""For every kernel, guests too."""
+
 CASES: tuple[Case, ...] = (
-    _case("fio-raid1", "raid1", jobs=12, reads=100, groups=("quick", "auto")),
+    _case("fio-raid1", "raid1", jobs=10, reads=80, groups=("quick", "auto")),
     *(
         _case(f"fio-many-{profile}", profile, jobs=60, reads=250, files=20, groups=("stress",))
         for profile in PROFILES
     ),
-    _case("data-fio", "raid10", jobs=16, reads=40, files=7, groups=("data",)),
+    _small("some-fio", "raid1", jobs=6, reads=30, groups=("auto",)),
+    _small("data-fio", "raid10", jobs=16, reads=40, groups=("data",)),
 )
 """Every case."""

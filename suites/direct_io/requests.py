@@ -7,14 +7,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.direct_io.damage import CopyState
+from harness.direct_io.damage import CopyState, Damage
 from harness.direct_io.record import DirectRead, Layout
 from harness.judge.direct_io import mainline_reader
 from reference.direct_io.mainline import File
 from reference.direct_io.source import IoVec, Request
 from reference.readahead.source import Stripe
 
-__all__ = ["LONG_SHARE", "damaged_reads", "random_read", "random_reads"]
+__all__ = ["LONG_SHARE", "damaged_reads", "random_read", "random_reads", "waiting_read"]
 
 BLOCK = 4096
 KIB, MIB = 1 << 10, 1 << 20
@@ -34,20 +34,20 @@ def random_reads(
     reads: list[DirectRead] = []
     while len(reads) < count:
         number = rng.randrange(len(files))
-        reads.append(_random_read(rng, number, files[number], long))
+        reads.append(random_read(rng, number, files[number], long))
         while rng.random() < 0.2:
-            reads.append(_keeping(rng, _random_read(rng, number, files[number], long), reads[-1]))
+            reads.append(_keeping(rng, random_read(rng, number, files[number], long), reads[-1]))
     return reads[:count]
 
 
-def _random_read(rng: random.Random, number: int, file: File, long: float = LONG_SHARE) -> DirectRead:
+def random_read(rng: random.Random, number: int, file: File, long: float = LONG_SHARE) -> DirectRead:
     """Return a read of file `number`."""
     if rng.random() < 0.08:
         return _without_waiting(rng, number, file)
-    return random_read(rng, number, file, long)
+    return waiting_read(rng, number, file, long)
 
 
-def random_read(rng: random.Random, number: int, file: File, long: float = 0.0) -> DirectRead:
+def waiting_read(rng: random.Random, number: int, file: File, long: float = 0.0) -> DirectRead:
     """Return a read of file `number` that may wait; `long` is the chance of about 1 MiB and more."""
     odd = rng.random() < 0.15
     offset = _offset(rng, file, odd=odd)
@@ -69,7 +69,7 @@ def damaged_reads(rng: random.Random, layout: Layout, count: int) -> list[Direct
     reads: list[DirectRead] = []
     while len(reads) < count:
         number = rng.randrange(len(layout.files))
-        read = _random_read(rng, number, layout.files[number])
+        read = random_read(rng, number, layout.files[number])
         copies = _damage(rng, layout, read)
         if copies:
             reads.append(replace(read, copies=copies))
@@ -101,7 +101,7 @@ def _damage(rng: random.Random, layout: Layout, read: DirectRead) -> list[CopySt
         most = len(stripes) - 1 if outcome.pages else len(stripes)
         chosen = rng.sample(stripes, rng.randrange(most + 1))
         for stripe in stripes:
-            copies.setdefault(stripe, CopyState(logical, *stripe, stripe in chosen))
+            copies.setdefault(stripe, CopyState(logical, *stripe, Damage(stripe in chosen)))
     return list(copies.values()) if any(copy.damaged for copy in copies.values()) else []
 
 

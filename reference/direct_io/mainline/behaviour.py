@@ -48,7 +48,8 @@ class Behaviour:
 
     nowait_without_pages: bool = False
     """RWF_NOWAIT gives EAGAIN if a page of the range is in the page cache (`filemap_range_has_page` in
-    `iomap_dio_rw`). Since 5.11 only if one is dirty (`filemap_range_needs_writeback`)."""
+    `__iomap_dio_rw`, fs/iomap/direct-io.c of 5.10). In 6.1 only if one is dirty
+    (`filemap_range_needs_writeback`)."""
 
     merges_merged: bool = True
     """Extent maps that are made of several are merged with others that are not (`mergeable_maps`,
@@ -65,17 +66,21 @@ class Behaviour:
     what was added. Not so in 6.1."""
 
     adds_page_behind_eof: bool = False
-    """A buffered read that goes on behind a file that ends with a page adds an empty page there
-    (`generic_file_buffered_read`, mm/filemap.c, until 5.10: the file's end is looked at when the page is
-    there)."""
+    """A buffered read that goes on behind a file that ends with a page adds an empty page there: the file's
+    end is looked at when the page is there (`generic_file_buffered_read`, mm/filemap.c of 5.10)."""
 
     joins_over_holes: bool = False
     """Pages that lie one behind the other on the disk, but not in the file, are read by one bio
-    (`submit_extent_page`, fs/btrfs/extent_io.c). Since 5.16 they have to in the file too."""
+    (`submit_extent_page`, fs/btrfs/extent_io.c of 5.10). In 6.1 they have to in the file too
+    (`btrfs_bio_add_page`)."""
 
     pages_fail_together: bool = True
     """If a block of a bio of the page cache has no good copy, none of its pages counts as read
     (`end_bbio_data_read`, fs/btrfs/extent_io.c). Until 6.1 (`end_bio_extent_readpage`) the others do."""
+
+    rereads_behind_others: bool = True
+    """A page that could not be read and comes behind others is read again at once, and once more when it is
+    the first (`filemap_get_pages`, mm/filemap.c). In 7.2 only then; 5.10 takes page by page."""
 
     repairs_in_ring: bool = True
     """A bad copy is followed by the next one, after the last by the first (`next_repair_mirror`,
@@ -86,13 +91,18 @@ class Behaviour:
     """All copies that were found bad are written anew (`btrfs_end_repair_bio`, fs/btrfs/bio.c; 6.1:
     `btrfs_clean_io_failure`). In 5.10 only the last of them (`clean_io_failure`)."""
 
+    repairs_inflated: bool = False
+    """Copies of a compressed extent are tried for each of its pages, and inflated pages are written over what
+    is compressed (`btrfs_submit_read_repair`, fs/btrfs/extent_io.c, until 81bd9328ab9f "btrfs: fix repair of
+    compressed extents" (6.0); docs/known-issues.md)."""
+
     mirrored_cut: bool = False
     """Reads of mirrored chunks end with each 64 KiB, as those of striped ones do everywhere
-    (`btrfs_get_io_geometry`, fs/btrfs/volumes.c, until 5.16)."""
+    (`btrfs_get_io_geometry`, fs/btrfs/volumes.c of 5.10; that of 6.1 asks for a striped profile)."""
 
     loses_errors: bool = False
-    """A bad block in a part of a bio that was cut may go unnoticed (`error_may_be_lost`, measured on 6.18;
-    docs/known-issues.md)."""
+    """A bad block in a part of a bio that was cut may go unnoticed (`btrfs_bio_end_io`, fs/btrfs/bio.c of
+    6.12 to 7.2; docs/known-issues.md)."""
 
     linux_5_10: ClassVar[Behaviour]
     """Debian's 5.10: iomap since 5.9, with the limits of the code before."""
@@ -103,7 +113,7 @@ class Behaviour:
 
 
 Behaviour.linux_6_18 = Behaviour(loses_errors=True)
-Behaviour.linux_7_2 = replace(Behaviour.linux_6_18, checks_next_vector=True)
+Behaviour.linux_7_2 = replace(Behaviour.linux_6_18, checks_next_vector=True, rereads_behind_others=False)
 Behaviour.linux_6_12 = replace(Behaviour.linux_6_18, direct_is_sync=False, checks_empty_vectors=True)
 Behaviour.linux_6_1 = replace(
     Behaviour.linux_6_12,
@@ -124,7 +134,9 @@ Behaviour.linux_5_10 = replace(
     nowait_without_pages=True,
     adds_page_behind_eof=True,
     joins_over_holes=True,
+    rereads_behind_others=False,
     repairs_in_ring=False,
     repairs_all=False,
+    repairs_inflated=True,
     mirrored_cut=True,
 )

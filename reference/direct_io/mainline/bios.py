@@ -12,7 +12,7 @@ from reference.direct_io.mainline.file import Volume
 from reference.ondisk import BlockGroupFlag, Chunk
 from reference.readahead.source import Stripe
 
-__all__ = ["Bio", "BioKind", "Submitted", "btrfs_submit_bbio"]
+__all__ = ["Bio", "BioKind", "Submitted", "btrfs_submit_bbio", "cut"]
 
 _STRIPED = BlockGroupFlag.RAID0 | BlockGroupFlag.RAID10 | BlockGroupFlag.RAID56_MASK
 """BTRFS_BLOCK_GROUP_STRIPE_MASK."""
@@ -59,18 +59,24 @@ def btrfs_submit_bbio(
     kind: BioKind, logical: int, length: int, whole: int, volume: Volume, tid: int, behaviour: Behaviour
 ) -> Iterator[Submitted]:
     """Yield the parts of bio number `whole`, as thread `tid` submits them."""
-    while length:
-        chunk = volume.chunks.lookup(logical)
-        mapping = volume.chunks.map_block(logical)
-        if chunk is None or mapping is None:
-            raise KeyError(logical)
-        part = min(length, _map_length(chunk, logical, behaviour))
-        copy = _choose(chunk, mapping.stripes, volume, tid)
-        stripe = mapping.stripes[copy]
+    for chunk, start, part in cut(logical, length, volume, behaviour):
+        stripes = volume.copies(start)
+        copy = _choose(chunk, stripes, volume, tid)
+        stripe = stripes[copy]
         bio = Bio(kind, stripe.devid, stripe.physical, part)
-        yield Submitted(bio, logical, copy + 1, whole, stripe.devid in volume.present)
+        yield Submitted(bio, start, copy + 1, whole, stripe.devid in volume.present)
+
+
+def cut(logical: int, length: int, volume: Volume, behaviour: Behaviour) -> Iterator[tuple[Chunk, int, int]]:
+    """Yield the pieces that are each in one piece on a device: chunk, logical address, length."""
+    end = logical + length
+    while logical < end:
+        chunk = volume.chunks.lookup(logical)
+        if chunk is None:
+            raise KeyError(logical)
+        part = min(end - logical, _map_length(chunk, logical, behaviour))
+        yield chunk, logical, part
         logical += part
-        length -= part
 
 
 def _map_length(chunk: Chunk, logical: int, behaviour: Behaviour) -> int:

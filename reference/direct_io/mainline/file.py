@@ -11,6 +11,7 @@ from typing import Protocol
 
 from reference.direct_io.source import ExtentType, FileExtent
 from reference.ondisk import ChunkMap
+from reference.readahead.source import Stripe
 
 __all__ = ["BLOCK", "BadBlock", "Contents", "File", "Volume", "block_end", "item_end"]
 
@@ -41,8 +42,13 @@ class Contents(Protocol):
     def copy(self, devid: int, physical: int, logical: int, length: int) -> memoryview:
         """Return what the copy that is there has of a logical address."""
 
-    def bad_blocks(self, devid: int, physical: int, logical: int, length: int, /) -> Mapping[int, BadBlock]:
-        """Return what is wrong with blocks of the copy that is there, by their offset from `physical`."""
+    def bad_blocks(
+        self, devid: int, physical: int, logical: int | None, length: int, /
+    ) -> Mapping[int, BadBlock]:
+        """Return what is wrong with blocks of the copy that is there, by their offset from `physical`.
+
+        Parity has no logical address: None.
+        """
 
     def inflated(self, extent: FileExtent) -> memoryview | None:
         """Return all of an extent that is compressed or inline, as it was before it was compressed.
@@ -83,3 +89,12 @@ class Volume:
     chunks: ChunkMap
     present: frozenset[int]
     """Devids of the devices that are not missing."""
+    read_only: bool = False
+    """Whether it is mounted so: then nothing is repaired (`btrfs_repair_io_failure`)."""
+
+    def copies(self, logical: int) -> Sequence[Stripe]:
+        """Return where the copies of a logical address are, in the order of mirror numbers; KeyError."""
+        mapping = self.chunks.map_block(logical)
+        if mapping is None:
+            raise KeyError(logical)
+        return mapping.stripes

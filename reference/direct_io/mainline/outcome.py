@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from errno import EIO
 from typing import NamedTuple
 
 from reference.direct_io.mainline.bios import Bio, Submitted
@@ -45,8 +46,10 @@ class Timing(NamedTuple):
 
     bios_before_error: int | None = None
     """How many bios were submitted before an error that ends the read came back; None: all of them."""
-    error_lost: bool = False
-    """Whether an error that can be lost was lost."""
+    returned: int = -EIO
+    """What the call returned: an error that can be lost was lost where there are bytes all the same."""
+    reads_in_all: int = 0
+    """How many bios were read for it, by whomever."""
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Outcome:
     """What was done about bad copies."""
     error_lost: bool = False
     """Whether blocks could not be had, and the caller is not told: there are zeros in their place."""
+    memory_unknown: bool = False
+    """Whether not even zeros are there: no copy could be read, and what memory had before is what it has."""
     longest_buffered: int = 0
     """Bytes of the longest bio that the page cache was filled by, before it was cut for devices."""
     pages: list[int] = field(default_factory=list)

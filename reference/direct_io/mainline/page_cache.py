@@ -17,12 +17,14 @@ from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, Ma
 from reference.direct_io.mainline.file import BLOCK, Contents, File, block_end
 from reference.direct_io.source import ExtentType, FileExtent
 
-__all__ = ["LogicalBio", "PageCache", "page_data"]
+__all__ = ["LogicalBio", "PageCache", "page_data", "page_of"]
 
 CHUNK_PAGES = (2 << 20) // BLOCK
 """`force_page_cache_ra` reads ahead so much at a time."""
-MAX_RA_PAGES = (4 << 20) // BLOCK
-"""And at most so much at once: `ra_pages` of the file system (`open_ctree`, below 33 devices)."""
+RA_PAGES = (4 << 20) // BLOCK
+"""And at most so much at once, `ra_pages` of an open file at first (`open_ctree`, below 33 devices)."""
+IO_PAGES = 32
+"""But so much in any case as long as there is readahead, `io_pages` of btrfs (`bdi_alloc`)."""
 BATCH_PAGES = 31
 """PAGEVEC_SIZE (include/linux/folio_batch.h)."""
 MISSED_SECTORS = 4
@@ -49,8 +51,11 @@ class PageCache:
         self._maps = maps
         self._behaviour = behaviour
         self._pages: set[int] = set()
+        self._ra_pages = RA_PAGES
         self.held: dict[int, memoryview | None] = {}
         """What pages have that need not be what was written, by index; None if they could not be read."""
+        self.unknown: set[int] = set()
+        """Pages that count as read, though nothing was: they have what that memory had before."""
         self.added: list[int] = []
         """Indices of pages in the order in which they were added, since this was last emptied."""
 
@@ -62,6 +67,7 @@ class PageCache:
                 self._maps.release(page * BLOCK)
             self._pages.remove(page)
             self.held.pop(page, None)
+            self.unknown.discard(page)
 
     def assume(self, pages: Iterable[int]) -> None:
         """Have these pages and no others: what others did is told from outside."""
@@ -101,9 +107,12 @@ class PageCache:
             start = stop
 
     def force_page_cache_ra(self, index: int, last: int) -> Iterator[LogicalBio]:
-        """Read in chunks; each begins where the one before, made longer perhaps, has ended."""
+        """Read in chunks; each begins where the one before, made longer perhaps, has ended.
+
+        A page at a time if there is no readahead any more (`page_cache_sync_ra`).
+        """
         end = block_end(self._file.i_size) // BLOCK
-        left = min(last - index, MAX_RA_PAGES)
+        left = min(last - index, max(IO_PAGES, self._ra_pages) if self._ra_pages else 1)
         while left > 0 and index < end:
             chunk = min(CHUNK_PAGES, left)
             index = yield from self._page_cache_ra_unbounded(index, min(index + chunk, end))
@@ -121,6 +130,10 @@ class PageCache:
                 batch.append(index)
             index += 1
         return 1 + max(last - 1, (yield from self._btrfs_readahead(batch)))
+
+    def shrink_readahead_size_eio(self) -> None:
+        """A page could not be read: read less ahead from now on (mm/filemap.c)."""
+        self._ra_pages //= 4
 
     def add_behind_eof(self) -> None:
         """Add the page behind the file's last (`no_cached_page` in `generic_file_buffered_read`)."""
@@ -240,6 +253,12 @@ def page_data(file: File, contents: Contents, start: int, end: int) -> Iterator[
             part = min(end, item.end) - start
             yield _item_data(item, contents, start - item.file_offset, part)
         start += part
+
+
+def page_of(item: FileExtent, inflated: memoryview | None, index: int) -> bytes:
+    """Return what a page has of a compressed extent."""
+    begin = index * BLOCK - item.file_offset + item.offset
+    return bytes(inflated or b"")[begin : begin + BLOCK].ljust(BLOCK, b"\0")
 
 
 def _item_data(item: FileExtent, contents: Contents, inside: int, length: int) -> memoryview | int:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from errno import EAGAIN, EINVAL, EIO
 
 from reference.direct_io.mainline.behaviour import Behaviour
@@ -11,10 +11,11 @@ from reference.direct_io.mainline.bios import BioKind, Submitted, btrfs_submit_b
 from reference.direct_io.mainline.complete import BioEnds, Piece, error_may_be_lost
 from reference.direct_io.mainline.extent_map import ExtentMap, ExtentMapTree, MapKind
 from reference.direct_io.mainline.file import BLOCK, Contents, File, Volume, block_end
+from reference.direct_io.mainline.inflated import InflatedRepair
 from reference.direct_io.mainline.memory import IovIter
 from reference.direct_io.mainline.outcome import DirectCall, How, Outcome, Timing
-from reference.direct_io.mainline.page_cache import LogicalBio, PageCache
-from reference.direct_io.source import Request
+from reference.direct_io.mainline.page_cache import LogicalBio, PageCache, page_of
+from reference.direct_io.source import FileExtent, Request
 
 __all__ = ["Reader"]
 
@@ -59,15 +60,16 @@ class _Read:
 
     def __init__(self, reader: Reader, request: Request, timing: Timing, *, nowait: bool) -> None:
         self.reader = reader
-        self.file, volume, self.contents = reader.parts
+        self.file, self.volume, self.contents = reader.parts
         self.behaviour = reader.behaviour
-        self.ends = BioEnds(self.file, volume, self.contents, self.behaviour)
+        self.ends = BioEnds(self.file, self.volume, self.contents, self.behaviour)
         self.tid = request.pid
         self.nowait = nowait
         self.under_way: set[int] = set()
         """Pages that are not waited for."""
         self.timing = timing
-        self.ki_pos = request.offset
+        self.request_offset = self.ki_pos = request.offset
+        self.given_up = -1
         self.iter = IovIter(request.iov)
         self.outcome = Outcome(writes=self.iter.writes, completion=self.ends.done)
 
@@ -141,16 +143,17 @@ class _Read:
     def error_came_back(self) -> bool:
         """Whether a bio has failed already (`dio->error`)."""
         before = self.timing.bios_before_error
-        if before is None or self.timing.error_lost:
+        if self.timing.returned >= 0 or before is None:
             return False
-        return bool(self.ends.done.failed) and len(self.outcome.submitted) >= before
+        # Bios for missing devices are seen by what is read instead.
+        return bool(self.ends.done.failed) and len(self.outcome.bios) >= before and self.read_no_more()
 
     def raise_error(self) -> None:
         """OSError with EIO if a bio has failed, unless that is lost on the way."""
         if not self.ends.done.failed:
             return
         may_be_lost = error_may_be_lost(self.outcome.submitted, self.ends.done.failed)
-        if not (self.behaviour.loses_errors and may_be_lost and self.timing.error_lost):
+        if not (self.behaviour.loses_errors and may_be_lost and self.timing.returned >= 0):
             raise OSError(EIO, "a block has no good copy")
         self.outcome.error_lost = True
 
@@ -186,9 +189,12 @@ class _Read:
             raise OSError(EINVAL, "an empty vector is at an odd address")
         logical = found.block_start + pos - found.start
         kind = BioKind.DIRECT if self.behaviour.direct_is_sync else BioKind.UNFLAGGED
-        for start, part, copy in self.submit(kind, logical, length):
-            data = self.contents.copy(*copy, start, part) if copy else memoryview(bytes(part))
-            self.iter.copy(data)
+        for piece in self.submit(kind, logical, length):
+            if piece.copy:
+                self.iter.copy(self.contents.copy(*piece.copy, piece.logical, piece.length))
+            else:
+                self.iter.copy(memoryview(bytes(piece.length)))
+                self.outcome.memory_unknown |= not piece.zeroed
 
     def submit(self, kind: BioKind, logical: int, length: int) -> Iterator[Piece]:
         """Send a bio, and yield what comes of it."""
@@ -233,18 +239,42 @@ class _Read:
             return pages
         if not cache.is_bad(pages[-1]):
             return pages
-        if len(pages) > 1:
-            # It is waited for, and those in front of it are copied.
+        if len(pages) > 1 and not self.behaviour.rereads_behind_others:
             return pages[:-1]
+        if self.read_again(pages[-1]):
+            return pages
+        if len(pages) == 1:
+            raise OSError(EIO, "a page cannot be read")
+        if self.read_no_more():
+            self.given_up = pages[-1]
+        return pages[:-1]
+
+    def read_again(self, index: int) -> bool:
+        """Read a page that could not be read; return whether it can."""
+        cache = self.reader.cache
+        if index == self.given_up:
+            return False
         for bio in cache.btrfs_read_folio(index):
             self.fill_pages(bio)
         if cache.is_bad(index):
-            raise OSError(EIO, "a page cannot be read")
-        return pages
+            cache.shrink_readahead_size_eio()
+        return not cache.is_bad(index)
+
+    def read_no_more(self) -> bool:
+        """Whether nothing more was read than by now.
+
+        A page behind others is read again at once, and another time when it is the first; but if it is locked
+        when the others are found, only then (`filemap_update_page`).
+        """
+        by_now = len(self.outcome.bios) + len(self.ends.done.reads)
+        return by_now >= self.timing.reads_in_all
 
     def fill_pages(self, bio: LogicalBio) -> None:
         """Read into pages; those of a compressed extent are filled together, or not at all."""
         self.outcome.longest_buffered = max(self.outcome.longest_buffered, bio.length)
+        if bio.packed is not None and self.behaviour.repairs_inflated:
+            self.fill_inflated(bio, bio.packed)
+            return
         pieces = list(self.submit(bio.kind, bio.logical, bio.length))
         if self.nowait:
             self.under_way.update(bio.pages)
@@ -253,22 +283,55 @@ class _Read:
         if bio.packed is not None:
             if fails or self.contents.inflated(bio.packed) is None:
                 held.update(dict.fromkeys(bio.pages))
-            return
-        if fails and self.behaviour.pages_fail_together:
+        elif fails and self.behaviour.pages_fail_together and not self.error_is_lost(bio, pieces):
             held.update(dict.fromkeys(bio.pages))
-            return
+        else:
+            self.hold(bio, pieces)
+
+    def error_is_lost(self, bio: LogicalBio, pieces: Sequence[Piece]) -> bool:
+        """Whether all pages of a bio count as read, though a block has no good copy."""
+        mine = [one for one in self.outcome.submitted if one.whole == self.outcome.submitted[-1].whole]
+        first = len(self.outcome.submitted) - len(mine)
+        failed = {number - first for number in self.ends.done.failed}
+        if not (self.behaviour.loses_errors and error_may_be_lost(mine, failed)):
+            return False
+        blocks = [piece.copy for piece in pieces for _ in range(0, piece.length, BLOCK)]
+        place = bio.pages[blocks.index(None)] * BLOCK
+        lost = self.timing.returned > max(0, place - self.request_offset)
+        self.outcome.error_lost |= lost
+        return lost
+
+    def hold(self, bio: LogicalBio, pieces: Sequence[Piece]) -> None:
+        """Have pages hold what was read, where that need not be what was written."""
+        cache = self.reader.cache
         pages = iter(bio.pages)
-        for logical, length, copy in pieces:
-            for inside in range(0, length, BLOCK):
+        for piece in pieces:
+            for inside in range(0, piece.length, BLOCK):
                 page = next(pages)
-                if copy is None:
-                    held[page] = None
+                if piece.copy is None:
+                    lost = self.behaviour.pages_fail_together
+                    cache.held[page] = memoryview(bytes(BLOCK)) if lost else None
+                    cache.unknown.update(() if piece.zeroed else (page,))
                 elif self.file.nodatasum:
-                    place = copy._replace(physical=copy.physical + inside)
-                    held[page] = self.contents.copy(*place, logical + inside, BLOCK)
+                    place = piece.copy._replace(physical=piece.copy.physical + inside)
+                    # A block that was written over in this read has what another one had.
+                    place = self.ends.done.repaired.get(place, place)
+                    cache.held[page] = self.contents.copy(*place, piece.logical + inside, BLOCK)
+
+    def fill_inflated(self, bio: LogicalBio, packed: FileExtent) -> None:
+        """Read a compressed extent as kernels do that check and repair it as a whole."""
+        parts = list(self.reader.submit(bio.kind, bio.logical, bio.length, self.tid))
+        self.outcome.submitted += parts
+        repair = InflatedRepair(self.ends, self.volume, self.behaviour, bio.logical, bio.length)
+        inflated = self.contents.inflated(packed)
+        pages = [page_of(packed, inflated, index) for index in bio.pages]
+        if not repair.end_compressed_bio_read(parts, pages) or inflated is None:
+            self.reader.cache.held.update(dict.fromkeys(bio.pages))
 
     def copy_pages(self, start: int, end: int) -> int:
         """Copy to memory; return how many bytes. OSError at an extent that cannot be inflated."""
+        pages = range(start // BLOCK, block_end(end) // BLOCK)
+        self.outcome.memory_unknown |= not self.reader.cache.unknown.isdisjoint(pages)
         for data in self.reader.cache.data(self.contents, start, end):
             if isinstance(data, int):
                 self.iter.zero(data)
