@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from harness.fio import FioJob, FioResult
     from harness.kernels import Kernel
-    from loopdevs import BtrfsLayout
+    from loopdevs import BcacheLayout, BtrfsLayout
 
 __all__ = ["Case", "Experiment", "find_case", "suite_cases"]
 
@@ -61,8 +61,8 @@ class Case:
     """One line: what is done and what it puts to the test."""
     groups: frozenset[str]
     """Among quick, auto, stress, claims, data; a quick case is also in auto."""
-    layout: BtrfsLayout
-    """Devices, profiles and mount options."""
+    layout: BtrfsLayout | BcacheLayout
+    """Devices, profiles and mount options of a file system; or devices, sizes and mode of a cache."""
     run: Callable[[Experiment], None]
     """The workload."""
     deadline_s: float = 120.0

@@ -42,6 +42,7 @@ __all__ = [
     "read",
     "reflink",
     "scrub",
+    "set_compression",
     "set_nodatacow",
     "sync_file_range",
     "syncfs",
@@ -146,6 +147,12 @@ def set_nodatacow(path: Path) -> None:
     with _opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL) as fd:
         flags = struct.unpack("=q", fcntl.ioctl(fd, _FS_IOC_GETFLAGS, bytes(8)))[0]
         fcntl.ioctl(fd, _FS_IOC_SETFLAGS, struct.pack("=q", flags | _FS_NOCOW_FL))
+
+
+def set_compression(path: Path, how: str) -> None:
+    """Create an empty file whose data are compressed (`btrfs property set FILE compression HOW`)."""
+    path.touch(exist_ok=False)
+    os.setxattr(path, "btrfs.compression", how.encode())
 
 
 def write(path: Path, offset: int, length: int, seed: int) -> None:

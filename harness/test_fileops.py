@@ -146,6 +146,8 @@ def test_nothing_stays_open(file: Path) -> None:
 def test_a_new_file_cannot_lose_its_copy_on_write_twice(file: Path) -> None:
     with pytest.raises(FileExistsError):
         fileops.set_nodatacow(file)
+    with pytest.raises(FileExistsError):
+        fileops.set_compression(file, "zlib")
     assert file.stat().st_size == 8 * BLOCK
 
 

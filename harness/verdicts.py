@@ -122,6 +122,8 @@ class CaseVerdict:
     `live_states` (count at the end of each bucket), `checkpoints` ([{name, t_s, live_states}])."""
     evidence: tuple[Evidence, ...] = ()
     """Of each way in which kernels differ, as far as the judge tells."""
+    cache_maps: tuple[dict[str, Any], ...] = ()
+    """What of backing devices was in a cache, for pictures (`harness.bcache.picture.drawn`)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object written to `verdict.json`, `format` 1."""
@@ -135,6 +137,7 @@ class CaseVerdict:
         fields["verdict"] = Verdict(data["verdict"])
         fields["reasons"] = tuple(data["reasons"])
         fields["evidence"] = tuple(Evidence(**one) for one in data.get("evidence", ()))
+        fields["cache_maps"] = tuple(data.get("cache_maps", ()))
         return cls(**fields)
 
 

@@ -19,6 +19,8 @@ from loopdevs.errors import DeviceTimeoutError, LoopdevsError
 from loopdevs.events import is_ready, wait_until
 from loopdevs.journal import BcacheEntry, Entry
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
+from loopdevs.loop import uses_direct_io
+from loopdevs.mounts import mount_holding
 from loopdevs.superblocks import wait_until_free, wipe
 
 __all__ = ["Bcache", "BcacheStats"]
@@ -57,10 +59,12 @@ class Bcache:
         layout: BcacheLayout,
         backing: Path | None = None,
         cache: Path | None = None,
+        *,
+        start: bool = True,
     ) -> None:
         """Make all of it, with loop devices in the new folder `name` where no device of ours is given.
 
-        On failure nothing is left behind.
+        Without `start`, nothing but formatted devices. On failure nothing is left behind.
         """
         self.layout = layout
         self.set_uuid = str(uuid.uuid4())
@@ -74,9 +78,14 @@ class Bcache:
             """The backing device; its data begin at `DATA_OFFSET_BYTES`."""
             self.cache = self._member(cache, f"{name}/cache.img", layout.cache_bytes)
             """The cache device."""
+            looped = backing is None and cache is None
+            self.direct_io = all(map(uses_direct_io, (self.backing, self.cache))) if looped else None
+            """Whether both loop devices do direct I/O on their files; None where a device was given."""
+            self.below = mount_holding(ledger.directory).type if looped else None
+            """Type of the file system that the loop devices' files lie on; None where a device was given."""
             self._format()
-            self._show_to_kernel(Deadline(REGISTER_DEADLINE_S))
-            self.attach()
+            if start:
+                self.start()
         self._entries: list[Entry] = list(ledger.entries[first:])
 
     @property
@@ -124,6 +133,11 @@ class Bcache:
             raise LoopdevsError(
                 f'{self.device} has the state "{state}": it does not use its cache, attach one'
             )
+
+    def start(self) -> None:
+        """Show the devices, which the kernel has not seen yet, to it, and attach them to each other."""
+        self._show_to_kernel(Deadline(REGISTER_DEADLINE_S))
+        self.attach()
 
     def attach(self, deadline_s: float = REGISTER_DEADLINE_S) -> None:
         """Attach the backing device to the set, with the options of the layout."""

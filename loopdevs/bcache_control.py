@@ -20,6 +20,7 @@ from loopdevs.processes import holders
 from loopdevs.superblocks import wipe
 
 __all__ = [
+    "all_sets",
     "bcache_of",
     "cache_set_of",
     "chosen",
@@ -46,6 +47,11 @@ def load_bcache() -> None:
             "the kernel has no bcache, and no module of that name can be loaded: "
             "give it its modules, or use a kernel built with CONFIG_BCACHE"
         )
+
+
+def all_sets() -> list[str]:
+    """Return the UUIDs of all sets that the kernel has, ours or not."""
+    return sorted(path.name for path in SETS.iterdir() if path.is_dir())
 
 
 def register(device: Path) -> None:

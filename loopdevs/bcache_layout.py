@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from loopdevs.errors import LoopdevsError
 
@@ -51,6 +52,14 @@ class BcacheLayout:
     """Bytes of sequential I/O after which the cache is bypassed; 0 never bypasses it."""
     replacement: str = "lru"
     """One of `REPLACEMENT_POLICIES`."""
+
+    devices: ClassVar[int] = 2
+    """How many devices it is made of."""
+
+    @property
+    def device_bytes(self) -> int:
+        """Size of the larger of the two devices, bytes."""
+        return max(self.backing_bytes, self.cache_bytes)
 
     def __post_init__(self) -> None:
         _check_choice("cache mode", self.cache_mode, CACHE_MODES)

@@ -19,6 +19,7 @@ from loopdevs.layout import BtrfsLayout, check_mount_options
 from loopdevs.ledger import UNDO_DEADLINE_S, Ledger
 from loopdevs.loop import never_merge, uses_direct_io
 from loopdevs.mounts import mount_at, mount_holding
+from loopdevs.profiles import check_profiles
 from loopdevs.rotational.device import RotationalDevice
 from loopdevs.rotational.layout import RotationalLayout
 from loopdevs.space import check_space
@@ -41,6 +42,7 @@ class BtrfsFilesystem:
         """
         if given and len(given) != layout.devices:
             raise LoopdevsError(f"the layout has {layout.devices} devices, {len(given)} are given")
+        check_profiles(layout)
         self.layout = layout
         self.fsid = str(uuid.uuid4())
         self._ledger = ledger

@@ -55,6 +55,10 @@ class Mapper:
         """Let the I/O go on."""
         self._dmsetup("resume")
 
+    def message(self, text: str) -> None:
+        """Tell the target of the first segment something; LoopdevsError when it does not understand."""
+        self._ledger.run_tool("dmsetup", ["message", "--uuid", self.name, "0", *text.split()])
+
     def destroy(self) -> None:
         """Remove the device, waiting while it is busy; again does nothing."""
         self._ledger.undo([self._entry])

@@ -100,13 +100,19 @@ class Workspace:
         return BtrfsFilesystem(self._ledger, f"{BTRFS}{self._next()}", layout, devices)
 
     def bcache(
-        self, layout: BcacheLayout, *, backing: Path | None = None, cache: Path | None = None
+        self,
+        layout: BcacheLayout,
+        *,
+        backing: Path | None = None,
+        cache: Path | None = None,
+        start: bool = True,
     ) -> Bcache:
         """Make a bcache device, attached to its cache; LoopdevsError as in `btrfs`.
 
-        It stands on loop devices, or on the other devices of this workspace that are given.
+        It stands on loop devices, or on the other devices of this workspace that are given. Without `start`
+        the kernel is not shown them yet.
         """
-        return Bcache(self._ledger, f"{BCACHE}{self._next()}", layout, backing, cache)
+        return Bcache(self._ledger, f"{BCACHE}{self._next()}", layout, backing, cache, start=start)
 
     def mapper(self, segments: Sequence[Segment]) -> Mapper:
         """Make a mapped device over devices of this workspace; LoopdevsError as in `btrfs`."""

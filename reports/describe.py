@@ -71,7 +71,7 @@ def case_facts(case: CaseResult) -> list[Fact]:
         ("Guest", case.kernel.guest_in_words),
         ("Devices", devices(case.manifest)),
         ("mkfs.btrfs options", _words(dig(case.manifest, "devices", "mkfs_options"))),
-        ("Mount options", _words(dig(case.manifest, "devices", "mount_options")) or "defaults"),
+        ("Mount options", _mount_options(dig(case.manifest, "devices"))),
         ("Direct I/O to backing files", _direct_io(dig(case.manifest, "devices"))),
         (
             "Recorded by",
@@ -85,10 +85,15 @@ def case_facts(case: CaseResult) -> list[Fact]:
 
 
 def devices(manifest: Mapping[str, Any] | None) -> str:
-    """Such as `4 x 2 GiB, loop devices on tmpfs, data raid1, metadata raid1`."""
+    """Such as `4 x 2 GiB, loop devices on tmpfs, data raid1, metadata raid1`, or what a cache is made of."""
     layout = dig(manifest, "devices")
     if not isinstance(layout, Mapping):
         return UNKNOWN
+    if "cache_mode" in layout:
+        return (
+            f"{size(layout.get('size_bytes'))} cached by {size(layout.get('cache_bytes'))}, {_kind(layout)}"
+            f"{layout['cache_mode']}, buckets of {size(layout.get('bucket_bytes'))}"
+        )
     return (
         f"{count(layout.get('count'))} x {size(layout.get('size_bytes'))}, {_kind(layout)}"
         f"data {layout.get('data') or UNKNOWN}, metadata {layout.get('metadata') or UNKNOWN}"
@@ -160,6 +165,11 @@ def _kind(layout: Mapping[str, Any]) -> str:
     kind = kinds.get(str(layout.get("kind")), "")
     on = plain(layout.get("backing"))
     return f"{kind}{f' on {on}' if on else ''}, " if kind else ""
+
+
+def _mount_options(layout: Any) -> str:
+    """Return them in words; empty for a cache, which is not mounted."""
+    return "" if dig(layout, "cache_mode") else _words(dig(layout, "mount_options")) or "defaults"
 
 
 def _direct_io(layout: Any) -> str:

@@ -17,6 +17,7 @@ from harness.verdicts import Check, Verdict
 from reports import text
 from reports.across import NOTABLE, differences, figure
 from reports.behaviours import behaviours, in_words
+from reports.cache_map import CacheMap, cache_map_plot
 from reports.describe import Fact, case_facts, run_facts
 from reports.difference import Row, align, place
 from reports.fio import FioRow, TaskRow, fio_rows, task_rows
@@ -109,6 +110,12 @@ class CaseView:
         if not len(self.case.timeline.live_states):
             return None
         return states_plot(self.case.timeline, self.points)
+
+    @property
+    def cache_maps(self) -> list[tuple[CacheMap, Markup]]:
+        """What a cache held of its backing devices, if the judge left maps of that."""
+        found = map(CacheMap.read, self.case.verdict.cache_maps)
+        return [(each, cache_map_plot(each)) for each in found]
 
     @property
     def legend(self) -> list[tuple[int, str, int]]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """JUnit XML in the shape of the `junit-10` schema: a testsuite for each kernel and suite, a testcase a case.
 
-FAIL is a failure, UNDECIDED an error (the test could not do its work), SKIP is skipped.
+FAIL is a failure, UNDECIDED an error (the test could not do its work), SKIP is skipped; so is a failure that
+was listed beforehand, which would be counted otherwise.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _add_case(suite: ET.Element, case: CaseResult) -> None:
         classname=printable(f"{case.kernel.label}.{verdict.suite}"),
         time=f"{case.wall_s:.3f}",
     )
-    if kind := _ELEMENT.get(verdict.verdict):
+    if kind := _ELEMENT.get(case.counted):
         problem = ET.SubElement(element, kind, type=verdict.verdict, message=printable(_message(verdict)))
         problem.text = printable("\n".join(_details(verdict)))
     ET.SubElement(element, "system-out").text = printable("\n".join(_output(case)))
@@ -112,7 +113,7 @@ def _counts(cases: Sequence[CaseResult]) -> dict[str, str]:
 
 
 def _number(cases: Sequence[CaseResult], verdict: Verdict) -> int:
-    return sum(case.verdict.verdict is verdict for case in cases)
+    return sum(case.counted is verdict for case in cases)
 
 
 def _seconds(cases: Sequence[CaseResult]) -> str:

@@ -36,6 +36,10 @@ class Kernel:
     """Why its guest was lost; empty when it was not."""
     cases: tuple[str, ...] = ()
     """The ids of the cases that were to run on it."""
+    trials: tuple[tuple[str, str], ...] = ()
+    """Those again, as often as they were to run, each with the name of its folder; empty where not told."""
+    expected: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Cases that were said to fail on it, and why."""
 
     @property
     def accelerator(self) -> str:
@@ -99,6 +103,8 @@ def _planned(entry: Any, facts: Mapping[str, Any]) -> Kernel:
         float(wall) if isinstance(wall, int | float) else None,
         plain(entry.get("lost")) or "",
         tuple(map(str, cases)) if isinstance(cases, list) else (),
+        tuple((str(dig(told, "case")), str(dig(told, "folder"))) for told in entry.get("trials", ())),
+        {case: plain(reason) or "" for case, reason in mapping(entry, "expected").items()},
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from harness.bundle import MANIFEST, VERDICT_FILE, Bundle
 from harness.errors import UserError
 from harness.verdicts import CaseVerdict, Verdict
+from reports.cache_map import CacheMap
 from reports.kernels import Kernel, planned_kernels, recorded_kernels
 from reports.run import BEHAVIOUR, CaseResult, Run
 from reports.text import UNKNOWN, dig
@@ -71,7 +72,9 @@ def _planned_run(path: Path, facts: Mapping[str, Any], folders: Sequence[Path]) 
     kernels, cases = [], []
     for label, results in found.items():
         kernel = _with_release(planned[label], results)
-        of_kernel = [replace(case, kernel=kernel) for case in results]
+        of_kernel = [
+            replace(case, kernel=kernel, expected=kernel.expected.get(case.id, "")) for case in results
+        ]
         kernels.append(kernel)
         cases += _in_order(kernel, of_kernel, interrupted=bool(facts.get("interrupted")))
     return Run(path, facts, tuple(kernels), tuple(cases))
@@ -102,10 +105,21 @@ def _loose_run(path: Path, folders: Sequence[Path]) -> Run:
 
 
 def _in_order(kernel: Kernel, results: Sequence[CaseResult], *, interrupted: bool) -> list[CaseResult]:
-    rank = {case: number for number, case in reversed(list(enumerate(kernel.cases)))}
-    present = {result.id for result in results}
-    missing = [_missing(case, kernel, interrupted=interrupted) for case in rank if case not in present]
-    return sorted([*results, *missing], key=lambda result: rank.get(result.id, len(rank)))
+    """Put results into the order of the plan, with those that are missing."""
+    # A case that was run several times has a folder each time; older runs tell cases only.
+    by_folder = bool(kernel.trials)
+    planned = kernel.trials or [(case, case) for case in dict.fromkeys(kernel.cases)]
+    rank = {key: number for number, (_, key) in enumerate(planned)}
+    found = [(_folder(result) if by_folder else result.id, result) for result in results]
+    present = {key for key, _ in found}
+    found += [
+        (key, _missing(case, kernel, interrupted=interrupted)) for case, key in planned if key not in present
+    ]
+    return [result for _, result in sorted(found, key=lambda pair: rank.get(pair[0], len(rank)))]
+
+
+def _folder(result: CaseResult) -> str:
+    return result.folder.name if result.folder else ""
 
 
 def _missing(case: str, kernel: Kernel, *, interrupted: bool) -> CaseResult:
@@ -126,6 +140,8 @@ def _result(folder: Path, kernel: Kernel) -> CaseResult:
     try:
         verdict = CaseVerdict.from_json(_read_json(file))
         timeline = Timeline.read(verdict.timeline)
+        for found in verdict.cache_maps:
+            CacheMap.read(found)
         _check_types(verdict)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{file}: not a verdict ({error!r}): judge the case again") from None

@@ -36,6 +36,7 @@ def markdown(run: Run, totals: Totals) -> str:
         *_holes(run),
         *_skipped(run),
         *_known_issues(run),
+        *_news(run),
     ]
     for case in run.cases:
         if case.verdict.verdict in (Verdict.FAIL, Verdict.UNDECIDED) and not case.missing:
@@ -86,6 +87,15 @@ def _skipped(run: Run) -> list[str]:
 def _known_issues(run: Run) -> list[str]:
     lines = [f"- {code(run.name(case))}: {text(issue)}" for case in run.cases for issue in case.known_issues]
     return ["Known issues of a kernel, let pass:", "", *lines, ""] if lines else []
+
+
+def _news(run: Run) -> list[str]:
+    lines = [
+        f"- {code(run.name(case))}: {case.verdict.verdict}, was {text(case.news)}"
+        for case in run.cases
+        if case.news
+    ]
+    return ["Other than the last time:", "", *lines, ""] if lines else []
 
 
 def _problem(run: Run, case: CaseResult) -> list[str]:

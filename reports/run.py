@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.bundle import Bundle
 from harness.verdicts import CaseVerdict, Verdict, worst
 from reports.kernels import Kernel
 from reports.text import dig, plain
 from reports.timeline import Timeline
+
+if TYPE_CHECKING:
+    from reports.previous import Previous
 
 __all__ = ["BEHAVIOUR", "KNOWN_ISSUE", "CaseResult", "Run"]
 
@@ -35,6 +38,10 @@ class CaseResult:
     """Where the case's files are; None when the run ended before it."""
     bundle: Bundle | None
     """The record; None when the case was skipped or its record is lost."""
+    expected: str = ""
+    """Why the case was said to fail on this kernel, before the run; empty if it was not."""
+    previous: Previous | None = None
+    """What became of it the last time (`reports.previous`); None where that is not known."""
 
     @property
     def manifest(self) -> Mapping[str, Any] | None:
@@ -74,10 +81,28 @@ class CaseResult:
 
     @property
     def known_issues(self) -> list[str]:
-        """Names of the known issues of the kernel that this case met."""
-        return [
-            k.removeprefix(KNOWN_ISSUE).strip(": ") for k in self.verdict.counts if k.startswith(KNOWN_ISSUE)
-        ]
+        """The known issues of the kernel that this case met, and those that were said beforehand."""
+        met = [k for k in self.verdict.counts if k.startswith(KNOWN_ISSUE)]
+        said = {
+            Verdict.FAIL: f"fails, as was listed: {self.expected}",
+            Verdict.PASS: f"passes, though it was listed to fail: {self.expected}",
+        }
+        told = said.get(self.verdict.verdict) if self.expected else None
+        return [*(k.removeprefix(KNOWN_ISSUE).strip(": ") for k in met), *([told] if told else [])]
+
+    @property
+    def news(self) -> str:
+        """What the verdict was before, in words; empty where it was the same, or is not known."""
+        before = self.previous
+        if before is None or before.verdict is self.verdict.verdict:
+            return ""
+        return f"{before.verdict} in run {before.run_id}"
+
+    @property
+    def counted(self) -> Verdict:
+        """What the case counts for: a failure that was listed counts as if it had been skipped."""
+        known = self.expected and self.verdict.verdict is Verdict.FAIL
+        return Verdict.SKIP if known else self.verdict.verdict
 
     @property
     def wall_s(self) -> float:
@@ -112,7 +137,7 @@ class Run:
     @property
     def verdict(self) -> Verdict:
         """The gravest verdict of the cases; an interrupted run or a lost guest is no PASS."""
-        verdicts = [case.verdict.verdict for case in self.cases]
+        verdicts = [case.counted for case in self.cases]
         cut_short = self.interrupted or any(kernel.lost for kernel in self.kernels)
         return worst([*verdicts, Verdict.UNDECIDED] if cut_short else verdicts)
 

@@ -83,6 +83,7 @@ def _case(case: CaseResult) -> dict[str, Any]:
         "judged_s": verdict.judged_s,
         "behaviours": case.behaviours,
         "known_issues": case.known_issues,
+        "previous": asdict(case.previous) if case.previous else None,
         "checks": [_check(check) for check in verdict.checks],
     }
 

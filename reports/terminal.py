@@ -43,6 +43,7 @@ def print_summary(run: Run, console: Console) -> None:
     _print_holes(run, console)
     _print_skipped(run, console)
     _print_known_issues(run, console)
+    _print_news(run, console)
     if run.several:
         _print_kernels(run, console)
         _print_behaviours(run, console)
@@ -160,6 +161,8 @@ def _print_problem(run: Run, case: CaseResult, console: Console) -> None:
     verdict = case.verdict
     console.print()
     console.print(Text.assemble(_verdict(verdict.verdict), "  ", _plain(run.name(case))))
+    if case.news:
+        _print_indented(console, f"before: {case.news}")
     for reason in verdict.reasons:
         _print_indented(console, reason)
     for check in verdict.checks:
@@ -196,6 +199,15 @@ def _print_known_issues(run: Run, console: Console) -> None:
         console.print("\nKnown issues of a kernel, let pass (docs/known-issues.md)")
     for line in lines:
         _print_indented(console, line)
+
+
+def _print_news(run: Run, console: Console) -> None:
+    """Print which cases are better than the last time; of those that are worse it is told where they are."""
+    better = [case for case in run.cases if case.news and case.verdict.verdict is Verdict.PASS]
+    if better:
+        console.print("\nPASS now")
+    for case in better:
+        _print_indented(console, f"{run.name(case)}: was {case.news}")
 
 
 def _totals_table(run: Run, totals: Totals) -> Table:

@@ -56,7 +56,7 @@ def written(root: Path) -> dict[str, str]:
 
 def test_all_files_are_written_and_nothing_else(sample: Path) -> None:
     before = {path.name for path in sample.iterdir()}
-    names = ["summary.json", "junit.xml", "results.csv", "report.md", "report.html"]
+    names = ["summary.json", "junit.xml", "results.csv", "check.log", "report.md", "report.html"]
     assert [path.name for path in write_all(load_run(sample), sample)] == names
     assert {path.name for path in sample.iterdir()} == before | set(names)
 
@@ -125,6 +125,7 @@ def test_summary_has_the_documented_keys(sample: Path) -> None:
             "judged_s",
             "behaviours",
             "known_issues",
+            "previous",
             "checks",
         ]
     )

@@ -69,6 +69,19 @@ def test_devices_are_told_with_their_kind(
     assert told.get("Direct I/O to backing files") == direct
 
 
+def test_a_cache_is_described_as_one(tmp_path: Path) -> None:
+    cache = {
+        "cache_mode": "writeback",
+        "size_bytes": 256 << 20,
+        "cache_bytes": 64 << 20,
+        "bucket_bytes": 4096,
+    }
+    record(tmp_path / "r" / "a", manifest("s/a", devices={"kind": "loop", "backing": "tmpfs", **cache}))
+    told = dict(case_facts(load_run(tmp_path / "r").cases[0]))
+    assert told["Devices"] == "256 MiB cached by 64 MiB, loop devices on tmpfs, writeback, buckets of 4 KiB"
+    assert "Mount options" not in told
+
+
 def make_bundle(folder: Path, files: dict[str, str]) -> Bundle:
     writer = BundleWriter(folder)
     for name, content in files.items():

@@ -148,8 +148,14 @@ def _failed(run: Run, totals: Totals) -> str:
     return (
         f"On {_kernels(run)}, {count(totals.wrong)} of {plural(totals.compared, 'comparison')} with the "
         f"reference model found a difference, in {totals.verdicts[Verdict.FAIL]} of "
-        f"{_cases(len(run.cases), run)}. Either the kernel or the model is wrong there.{_guests_lost(run)}"
+        f"{_cases(len(run.cases), run)}. Either the kernel or the model is wrong there."
+        f"{_all_listed(run)}{_guests_lost(run)}"
     )
+
+
+def _all_listed(run: Run) -> str:
+    listed = all(case.expected for case in run.cases if case.verdict.verdict is Verdict.FAIL)
+    return " All of these failures were listed beforehand as known issues." if listed else ""
 
 
 def _undecided(run: Run, totals: Totals) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.bundle import MANIFEST
 from harness.errors import UserError
+from reports.check_log import check_log
 from reports.html import html
 from reports.junit import junit_xml
 from reports.markdown import markdown
@@ -19,7 +20,7 @@ __all__ = ["write", "write_all"]
 
 
 def write_all(run: Run, out: Path) -> list[Path]:
-    """Write `summary.json`, `junit.xml`, `results.csv`, `report.md` and `report.html`; return their paths.
+    """Write `summary.json`, `junit.xml`, `results.csv`, `check.log` and the reports; return their paths.
 
     `out` is created if need be; files of an earlier report are replaced. UserError when that fails, or when
     `out` is a bundle: a bundle with additional files would no longer be accepted.
@@ -31,6 +32,7 @@ def write_all(run: Run, out: Path) -> list[Path]:
         "summary.json": summary_json(run),
         "junit.xml": junit_xml(run),
         "results.csv": results(run).to_csv(index=False),
+        "check.log": check_log(run),
         "report.md": markdown(run, totals),
         "report.html": html(run, totals),
     }

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which parts of the backing devices are cached, as lines of text."""
+"""Which parts of the backing devices are cached: as lines of text, and as numbers for a report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from reference.bcache.bkey import Bkey
 
-__all__ = ["LEGEND", "DeviceMap", "device_maps"]
+__all__ = ["LEGEND", "DeviceMap", "device_maps", "drawn"]
 
 LEGEND = (
     ". nothing cached   - some of it   = most of it   # all of it   d some of it dirty   D all of it dirty"
@@ -30,6 +31,8 @@ class DeviceMap:
     lines: tuple[str, ...]
     """The picture: each character stands for `sectors_each`."""
     sectors_each: int
+    cells: tuple[tuple[int, int], ...]
+    """Of each character how many sectors are cached, and how many of those are dirty."""
 
 
 def device_maps(live: Iterable[Bkey], rows: int = 8) -> list[DeviceMap]:
@@ -48,6 +51,26 @@ def device_maps(live: Iterable[Bkey], rows: int = 8) -> list[DeviceMap]:
     return [_map(inode, extents, rows) for inode, extents in sorted(devices.items())]
 
 
+def drawn(title: str, live: Iterable[Bkey], rows: int = 8) -> list[dict[str, Any]]:
+    """Return the maps of all devices as a verdict keeps them, for reports to draw (`CaseVerdict.cache_maps`).
+
+    >>> from reference.bcache.bkey import key
+    >>> [found] = drawn("at the end", [key(0, 512, 512), key(0, 520, 8, dirty=True)], rows=1)
+    >>> found["title"], found["device"], found["columns"], found["sectors_each"], found["cells"][-2:]
+    ('at the end', 0, 64, 9, [[9, 1], [7, 7]])
+    """
+    return [
+        {
+            "title": title,
+            "device": found.inode,
+            "columns": COLUMNS,
+            "sectors_each": found.sectors_each,
+            "cells": [list(cell) for cell in found.cells],
+        }
+        for found in device_maps(live, rows)
+    ]
+
+
 def _map(inode: int, extents: list[Bkey], rows: int) -> DeviceMap:
     end = max(k.offset for k in extents)
     each = max(1, -(-end // (COLUMNS * rows)))
@@ -59,7 +82,8 @@ def _map(inode: int, extents: list[Bkey], rows: int) -> DeviceMap:
             dirty[cell] += sectors * k.dirty
     text = "".join(_character(c, d, each) for c, d in zip(cached, dirty, strict=True))
     lines = tuple(text[start : start + COLUMNS] for start in range(0, len(text), COLUMNS))
-    return DeviceMap(inode, len(extents), sum(cached), sum(dirty), end, lines, each)
+    counts = tuple(zip(cached, dirty, strict=True))
+    return DeviceMap(inode, len(extents), sum(cached), sum(dirty), end, lines, each, counts)
 
 
 def _spread(k: Bkey, each: int) -> Iterator[tuple[int, int]]:

@@ -52,7 +52,7 @@ _TRAILER = {
 
 @dataclass(frozen=True)
 class Btf:
-    """The types of the kernel, and of its btrfs module where it is one."""
+    """The types of the kernel, and of one of its modules."""
 
     words: memoryview
     """All types as 32-bit words, void first."""
@@ -131,15 +131,15 @@ class Btf:
             at = self.strings.find(beginning, at + 1)
 
 
-def load_btf(folder: Path = BTF_FOLDER) -> Btf:
-    """Read the BTF of the kernel, and of its btrfs module where it is one.
+def load_btf(folder: Path = BTF_FOLDER, module: str = "btrfs") -> Btf:
+    """Read the BTF of the kernel, and of this module where it is one.
 
     Raises UserError when the kernel has no readable BTF.
     """
     path = folder / "vmlinux"
     try:
         types, strings = _sections(path.read_bytes())
-        path = folder / "btrfs"
+        path = folder / module
         if path.exists():
             # A module's strings and types continue those of the kernel.
             more = _sections(path.read_bytes())

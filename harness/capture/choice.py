@@ -6,23 +6,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 
+from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
 from harness.capture import Capture
 from harness.capture.extent_io import BpfCapture, load_programs
 from harness.capture.tracefs import TracefsCapture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.measured import MeasuredCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
 from loopdevs import Workspace
 
 __all__ = [
+    "BCACHE",
     "CAPTURES",
+    "CRASHES",
     "DEEP_DIRECT_IO",
     "DIRECT_IO",
     "MEASURED",
+    "RACES",
     "READAHEAD",
     "READS",
     "CaptureFactory",
@@ -40,17 +45,26 @@ DIRECT_IO = "direct-io"
 """The one of cases that read files directly."""
 DEEP_DIRECT_IO = "direct-io-calls"
 """The same for cases in which several reads are under way at a time."""
+RACES = "races"
+"""The one of cases that read files directly which are changed at the same time."""
 MEASURED = "measured"
 """The one of cases that measure, and record nothing."""
+BCACHE = "bcache"
+"""The one of cases that work on a cache."""
+CRASHES = "crashes"
+"""The one of cases that lose power under a cache."""
 
-_BY_THE_CASE: dict[str, Callable[[], Capture]] = {
-    READAHEAD: ReadaheadCapture,
-    READS: ReadsCapture,
-    DIRECT_IO: DirectIoCapture,
-    DEEP_DIRECT_IO: partial(DirectIoCapture, by_call=True),
-    MEASURED: MeasuredCapture,
+_BY_THE_CASE: dict[str, Callable[[Path], Capture]] = {
+    READAHEAD: lambda _: ReadaheadCapture(),
+    READS: lambda _: ReadsCapture(),
+    DIRECT_IO: lambda _: DirectIoCapture(),
+    DEEP_DIRECT_IO: lambda _: DirectIoCapture(by_call=True),
+    RACES: lambda _: RacesCapture(),
+    MEASURED: lambda _: MeasuredCapture(),
+    BCACHE: BcacheCapture,
+    CRASHES: lambda _: CrashCapture(),
 }
-"""Those that the case itself makes use of."""
+"""Those that the case itself makes use of, each from a scratch file."""
 
 CaptureFactory = Callable[[str, Path], Capture]
 """Starts a capture of the file system with this fsid, with a scratch file to use."""
@@ -63,7 +77,7 @@ def capture_preparer(name: str, workspace: Workspace) -> Callable[[], AbstractCo
             lambda fsid, scratch: TracefsCapture(fsid, workspace.tracing(), scratch),
         )
     if name in _BY_THE_CASE:
-        return lambda: nullcontext(lambda _fsid, _scratch: _BY_THE_CASE[name]())
+        return lambda: nullcontext(lambda _fsid, scratch: _BY_THE_CASE[name](scratch))
     return prepared_bpf
 
 

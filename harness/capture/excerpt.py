@@ -17,14 +17,17 @@ __all__ = ["excerpt"]
 _REFERENCES = {btf.KIND_TYPEDEF, btf.KIND_VOLATILE, btf.KIND_CONST, btf.KIND_RESTRICT, btf.KIND_TYPE_TAG}
 
 
-def excerpt(whole: Btf, names: Iterable[str]) -> bytes:
+def excerpt(whole: Btf, names: Iterable[str], *, last_only: bool = False) -> bytes:
     """Return BTF of the types of these names, and of what they are made of, each with its place in memory.
 
-    Where pointers lead is left out: nobody needs it to know where a member stands.
+    Where pointers lead is left out: nobody needs it to know where a member stands. With `last_only`, of
+    several types of a name and kind only the last is taken: that of a module, where the kernel has its own.
     """
     made = _Excerpt(whole)
     for name in sorted(names):
-        for number in whole.named(name):
+        numbers = whole.named(name)
+        last = {whole.kind(number): number for number in numbers}
+        for number in last.values() if last_only else numbers:
             made.number(number)
     return made.data()
 

@@ -17,9 +17,11 @@ from harness.errors import InfrastructureError, UserError
 
 __all__ = ["BpfObject", "Way"]
 
-Way = Literal["raw_tracepoint", "tracepoint", "kprobe"]
+Way = Literal["raw_tracepoint", "tracepoint", "kprobe", "kretprobe"]
 """How a program is attached."""
 
+_ATTACH = {"kretprobe": "kprobe"}
+"""Which call of libbpf attaches in this way, where it is not of that name."""
 _SONAME = "libbpf.so.1"
 _DEBUG = 2  # enum libbpf_print_level: WARN 0, INFO 1, DEBUG 2
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
@@ -64,7 +66,7 @@ class _OpenOptions(ctypes.Structure):
 # struct bpf_link_info, as far as `missed` of a kprobe's link: type, id, prog_id, perf_event.type, func_name,
 # name_len, offset, addr, missed
 _LINK_INFO = struct.Struct("<III4xI4xQIIQQ")
-_KPROBE_LINK = (7, 3)  # BPF_LINK_TYPE_PERF_EVENT, BPF_PERF_EVENT_KPROBE
+_KPROBE_LINKS = ((7, 3), (7, 4))  # BPF_LINK_TYPE_PERF_EVENT, BPF_PERF_EVENT_KPROBE and _KRETPROBE
 
 
 # libbpf has one place for a print function in the whole process and may call it at any time, for others
@@ -147,12 +149,13 @@ class BpfObject:
         self.close()
 
     def attach(self, program: str, way: Way, place: str) -> None:
-        """Run `program` at a tracepoint, a trace event of btrfs or the entry of a function named `place`."""
-        attach = getattr(self._library, f"bpf_program__attach_{way}")
+        """Run `program` at a tracepoint, a trace event of btrfs, the entry or the return of a function."""
+        attach = getattr(self._library, f"bpf_program__attach_{_ATTACH.get(way, way)}")
         where: dict[Way, tuple[Any, ...]] = {
             "raw_tracepoint": (place.encode(),),
             "tracepoint": (b"btrfs", place.encode()),
             "kprobe": (ctypes.c_bool(False), place.encode()),
+            "kretprobe": (ctypes.c_bool(True), place.encode()),
         }
         link = attach(self._program(program), *where[way])
         if not link:
@@ -212,7 +215,7 @@ class BpfObject:
         if self._library.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)):
             return 0  # a link of another kind, or of a kernel that does not count
         link_type, _, _, event_type, *_, missed = _LINK_INFO.unpack(info.raw)
-        return int(missed) if (link_type, event_type) == _KPROBE_LINK else 0
+        return int(missed) if (link_type, event_type) in _KPROBE_LINKS else 0
 
     def _pointer(self) -> ctypes.c_void_p:
         return ctypes.c_void_p(self._object)

@@ -16,6 +16,8 @@ from pathlib import Path
 from harness.errors import InfrastructureError, UserError
 
 __all__ = [
+    "BCACHE",
+    "BCACHE_TYPES",
     "DIRECT_IO",
     "DIRECT_IO_TYPES",
     "LAYOUTS",
@@ -29,6 +31,8 @@ __all__ = [
 SOURCE = Path(__file__).with_name("extent_io.bpf.c")
 DIRECT_IO = Path(__file__).with_name("direct_io.bpf.c")
 DIRECT_IO_TYPES = Path(__file__).with_name("direct_io_types.bpf.h")
+BCACHE = Path(__file__).with_name("bcache.bpf.c")
+BCACHE_TYPES = Path(__file__).with_name("bcache_types.bpf.h")
 STRUCTURES = Path(__file__).with_name("kernel_types.bpf.h")
 LAYOUTS = Path(__file__).with_name("layouts")
 """Where structures are kept in kernels whose btrfs has no BTF."""
@@ -60,7 +64,7 @@ def structures_read(header: Path = STRUCTURES) -> frozenset[str]:
 
 def compile_all() -> None:
     """Put into the cache whatever any kernel can need: a guest cannot write there."""
-    for source in (SOURCE, DIRECT_IO, *sorted(LAYOUTS.glob("*.c"))):
+    for source in (SOURCE, DIRECT_IO, BCACHE, *sorted(LAYOUTS.glob("*.c"))):
         _compiled(source)
 
 

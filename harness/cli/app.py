@@ -16,16 +16,20 @@ from typer.exceptions import TyperException
 from harness.cli import (
     bcache,
     bench,
+    bisect,
     bugs,
     clean,
+    compare,
     doctor,
     guest,
+    history,
     judge,
     kernels,
     listing,
     report,
     run,
     selftest,
+    shrink,
 )
 from harness.errors import EXIT_UNDECIDED, EXIT_USAGE, InfrastructureError, UserError
 from harness.record.interruption import Interrupted
@@ -50,9 +54,14 @@ app = typer.Typer(
 app.command("doctor")(doctor.doctor)
 app.command("list")(listing.list_cases)
 app.command("run")(run.run)
+app.command("resume")(run.resume)
 app.command("guest")(guest.guest)
 app.command("judge")(judge.judge)
+app.command("shrink")(shrink.shrink)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
+app.command("history")(history.history)
+app.command("bisect")(bisect.bisect)
 app.command("bugs")(bugs.bugs)
 app.command("bench")(bench.bench)
 app.command("clean")(clean.clean)

@@ -22,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
+PAGE_ROWS = 32
+"""Lines of the picture on a page."""
+
 Target = Annotated[Path, typer.Argument(metavar="DEVICE|IMAGE", help="Cache device, or an image of one.")]
 
 
@@ -70,6 +73,7 @@ def dump(target: Target) -> int:
 def map_(
     target: Target,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Lines of the picture of each device.")] = 8,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture as a page.")] = None,
 ) -> int:
     """Show which parts of the backing devices are cached, and which are dirty.
 
@@ -89,7 +93,23 @@ def map_(
     print(LEGEND if checked.live else "nothing is cached")
     if checked.findings.damage or changed:
         print(_conclusion(checked, changed))
+    if html:
+        _write_page(html, target, checked, changed)
     return _code(checked, changed)
+
+
+def _write_page(page: Path, target: Path, checked: CheckedCache, changed: bool) -> None:
+    from harness.bcache.picture import drawn
+    from harness.errors import UserError
+    from reports.cache_map import CacheMap
+    from reports.cache_map_page import cache_map_page
+
+    maps = [CacheMap.read(found) for found in drawn("as its cache knows it", checked.live, PAGE_ROWS)]
+    try:
+        page.write_text(cache_map_page(target.name, maps, _conclusion(checked, changed)))
+    except OSError as error:
+        raise UserError(f"{page} cannot be written: {error.strerror}") from None
+    print(f"picture: {page}")
 
 
 def _checked(device: File) -> tuple[CheckedCache, bool]:

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from harness.cases import Case
 from harness.kernels import HOST, Kernel
-from harness.run import Observer
+from harness.run import Observer, RunPlan
 from harness.verdicts import CaseVerdict
 
 __all__ = ["STYLES", "ConsoleObserver", "console"]
@@ -43,7 +43,7 @@ def console() -> Console:
 class ConsoleObserver(Observer):
     """Shows the case under way on each kernel, and one line for each that ended."""
 
-    def __init__(self, to: Console, kernels: Sequence[Kernel], cases: Sequence[Case]) -> None:
+    def __init__(self, to: Console, plan: RunPlan) -> None:
         self._console = to
         self._progress = Progress(
             SpinnerColumn(),
@@ -56,12 +56,12 @@ class ConsoleObserver(Observer):
             disable=not to.is_terminal,
         )
         self._tasks = {
-            k.label: self._progress.add_task(_title(k, "waiting"), total=len(cases), start=False)
-            for k in kernels
+            k.label: self._progress.add_task(_title(k, "waiting"), total=len(plan.trials(k)), start=False)
+            for k in plan.kernels
         }
-        self._guests = any(k.name != HOST for k in kernels)
-        self._names = max(len(case.id) for case in cases)
-        self._width = max(len(k.label) for k in kernels)
+        self._guests = any(k.name != HOST for k in plan.kernels)
+        self._names = max(len(trial.case.id) for k in plan.kernels for trial in plan.trials(k))
+        self._width = max(len(k.label) for k in plan.kernels)
 
     def __enter__(self) -> ConsoleObserver:
         self._progress.start()

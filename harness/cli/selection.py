@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from harness.cases import Case, suite_cases
 from harness.errors import UserError
 
-__all__ = ["GROUPS", "all_cases", "select"]
+__all__ = ["GROUPS", "all_cases", "part_of", "select", "without"]
 
-SUITES = ("direct_io", "extent_state", "readahead")
+SUITES = ("bcache", "direct_io", "extent_state", "readahead")
 
 GROUPS = {
     "quick": "the default: every area once, a few minutes",
@@ -41,6 +43,34 @@ def select(names: Sequence[str], suites: Sequence[str], groups: Sequence[str]) -
     chosen = [c for c in cases if c.groups & wanted and (not suites or c.suite in suites)]
     if not chosen:
         raise UserError("no case is in both that suite and that group: see ./iodiff list")
+    return chosen
+
+
+def without(cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
+    """Leave out cases by name, suite or group, with the wildcards of shells; UserError if none is left."""
+    known = [name for case in all_cases() for name in (case.id, case.suite)] + list(GROUPS)
+    for name in names:
+        if not any(fnmatchcase(one, name) for one in known):
+            raise UserError(f"--exclude {name}: no case, suite or group is called that: see ./iodiff list")
+    left = [
+        case
+        for case in cases
+        if not any(fnmatchcase(one, name) for name in names for one in (case.id, case.suite, *case.groups))
+    ]
+    if not left:
+        raise UserError("every case is excluded: nothing is left to be run")
+    return left
+
+
+def part_of(cases: Sequence[Case], part: str) -> list[Case]:
+    """Return part I of N, given as `I/N`: together the parts are all cases. UserError for anything else."""
+    found = re.fullmatch(r"(\d+)/(\d+)", part)
+    number, of = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= of:
+        raise UserError(f"--shard {part}: write it as 1/3, 2/3 and 3/3")
+    chosen = list(cases[number - 1 :: of])
+    if not chosen:
+        raise UserError(f"--shard {part}: there are only {len(cases)} cases: use fewer shards")
     return chosen
 
 

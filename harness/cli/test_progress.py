@@ -11,6 +11,7 @@ from rich.console import Console
 from harness.cases import Case
 from harness.cli.progress import ConsoleObserver
 from harness.kernels import Kernel
+from harness.run import RunPlan
 from loopdevs import BtrfsLayout
 
 
@@ -19,7 +20,8 @@ def test_a_guest_is_kept_after_its_row_has_ended() -> None:
     kernel = Kernel("test:6.0", "test-6.0", "6.0.0", Path("vmlinuz"), None, None)
     case = Case("test/first", "a case", frozenset(), BtrfsLayout(), lambda _experiment: None)
     output = io.StringIO()
-    with ConsoleObserver(Console(file=output), [kernel], [case]) as observer:
+    plan = RunPlan([case], [kernel], Path("out"), Path("work"), seed=1)
+    with ConsoleObserver(Console(file=output), plan) as observer:
         observer.boot(kernel)
         observer.done(kernel, "test/first failed, and its guest was to be kept")
         observer.kept(kernel, ["gdb:     gdb VMLINUX"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.direct_io.plan import DONORS, FILES, SNAPSHOT, Action, Plan, Step, written
-from harness.fileops import FallocateMode, fallocate, fsync, reflink, set_nodatacow, truncate
+from harness.fileops import FallocateMode, fallocate, fsync, reflink, set_compression, set_nodatacow, truncate
 
 __all__ = ["build"]
 
@@ -21,12 +21,12 @@ def build(plan: Plan, mount: Path, btrfs: Btrfs) -> None:
     (mount / DONORS).mkdir()
     btrfs("subvolume", "create", mount / FILES)
     for step in plan.steps:
-        _execute(step, mount, btrfs)
+        _execute(step, mount)
     if any(name.startswith(f"{SNAPSHOT}/") for name in plan.read):
         btrfs("subvolume", "snapshot", "-r", mount / FILES, mount / SNAPSHOT)
 
 
-def _execute(step: Step, mount: Path, btrfs: Btrfs) -> None:
+def _execute(step: Step, mount: Path) -> None:
     path = mount / step.file
     match step.action:
         case Action.CREATE:
@@ -34,8 +34,7 @@ def _execute(step: Step, mount: Path, btrfs: Btrfs) -> None:
         case Action.NODATACOW:
             set_nodatacow(path)
         case Action.COMPRESS:
-            path.touch(exist_ok=False)
-            btrfs("property", "set", path, "compression", step.how)
+            set_compression(path, step.how)
         case Action.WRITE:
             _write(path, step.offset, written(step))
         case Action.SHARE:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +15,13 @@ from harness.direct_io.kernel import running_direct_io_kernel
 from harness.direct_io.layout import FileId, read_contents, read_files
 from harness.direct_io.plan import DONORS, Plan, contents
 from harness.direct_io.record import Layout
+from harness.errors import InfrastructureError, UserError
 from harness.fileops import DataMismatchError
 from harness.metadata import FileSystem, MetadataError
 from reference.direct_io.mainline import File, Volume
 from reference.direct_io.mainline.page_cache import page_data
 
-__all__ = ["describe", "file_ids"]
+__all__ = ["check_unchanged", "describe", "file_ids", "file_stamps"]
 
 BTRFS_IOC_INO_LOOKUP = 0xD0009412
 FIRST_FREE_OBJECTID = 256
@@ -31,15 +33,39 @@ def _described(plan: Plan) -> list[str]:
 
 
 def file_ids(plan: Plan, mount: Path) -> list[FileId]:
-    """Return what the plan's files are known by, those that are read first."""
+    """Return what the plan's files are known by, those that are read first.
+
+    UserError if they are not on btrfs.
+    """
     return [_file_id(mount / name) for name in _described(plan)]
+
+
+def file_stamps(plan: Plan, mount: Path) -> dict[str, int]:
+    """Return when each file that is read was changed last, ns: reads do not change that."""
+    return {name: (mount / name).stat().st_ctime_ns for name in plan.read}
+
+
+def check_unchanged(plan: Plan, mount: Path, stamps: Mapping[str, int]) -> None:
+    """Raise InfrastructureError if somebody has changed a file since it had these `file_stamps`."""
+    now = file_stamps(plan, mount)
+    for name, stamp in stamps.items():
+        if now[name] != stamp:
+            raise InfrastructureError(
+                f"{name} was changed by somebody else while it was read, so its reads decide nothing: "
+                f"leave {mount} alone and run the case again"
+            )
 
 
 def _file_id(path: Path) -> FileId:
     # struct btrfs_ioctl_ino_lookup_args: treeid (0: of the file), objectid, and 4080 bytes for a name.
     lookup = bytearray(struct.pack("<QQ", 0, FIRST_FREE_OBJECTID).ljust(4096, b"\0"))
-    with path.open("rb") as file:
-        fcntl.ioctl(file, BTRFS_IOC_INO_LOOKUP, lookup)
+    try:
+        with path.open("rb") as file:
+            fcntl.ioctl(file, BTRFS_IOC_INO_LOOKUP, lookup)
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise
+        raise UserError(f"{path} is not on btrfs: give a file of a mounted btrfs") from None
     return FileId(struct.unpack_from("<Q", lookup)[0], path.stat().st_ino)
 
 

@@ -13,9 +13,11 @@ import numpy as np
 
 __all__ = [
     "BLOCK",
+    "COMPRESSIBLE_WORDS",
     "DONORS",
     "FILES",
     "SNAPSHOT",
+    "WORDS",
     "Action",
     "Plan",
     "Step",
@@ -27,6 +29,7 @@ __all__ = [
 
 BLOCK = 4096
 WORDS = BLOCK // 8
+"""Words of 8 bytes in a block."""
 COMPRESSIBLE_WORDS = 8
 """What a block has before it is zeros, if it is to be compressible."""
 
@@ -130,7 +133,10 @@ def _execute(image: bytearray, step: Step, images: Mapping[str, bytearray]) -> N
             _put(image, step.offset, written(step))
         case Action.SHARE:
             end = step.source_offset + step.length if step.length else None
-            _put(image, step.offset, bytes(images[step.source][step.source_offset : end]))
+            data = bytes(images.get(step.source, b"")[step.source_offset : end])
+            # Nothing shared is nothing done: the file does not become longer.
+            if data:
+                _put(image, step.offset, data)
         case Action.TRUNCATE:
             del image[step.length :]
             _put(image, step.length, b"")

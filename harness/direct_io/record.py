@@ -184,6 +184,7 @@ def save_layout(writer: BundleWriter, layout: Layout) -> None:
             "inodes": list(layout.inodes),
             "chunks": [_chunk_to_json(chunk) for chunk in layout.volume.chunks.chunks],
             "present": sorted(layout.volume.present),
+            "read_only": layout.volume.read_only,
             "devices": {str(dev): devid for dev, devid in layout.devices.items()},
             "flags": dict(layout.flags),
             "features": None if layout.features is None else list(layout.features),
@@ -202,7 +203,7 @@ def load_layout(bundle: Bundle) -> Layout:
     try:
         told = bundle.json(LAYOUT_FILE)
         words = bundle.table(CONTENTS_FILE)["words"].tobytes()
-        volume = Volume(ChunkMap(map(_chunk_of_json, told["chunks"])), frozenset(told["present"]))
+        volume = _volume_of_json(told)
         return Layout(
             [
                 File(one["i_size"], tuple(map(_item_of_json, one["items"])), one["nodatasum"])
@@ -244,6 +245,12 @@ def _contents(told: Mapping[str, Any], words: bytes) -> StoredContents:
     for key, length in told["compressed"]:
         contents.compressed[bytes.fromhex(key) if isinstance(key, str) else key] = take(length)
     return contents
+
+
+def _volume_of_json(told: Mapping[str, Any]) -> Volume:
+    chunks = ChunkMap(map(_chunk_of_json, told["chunks"]))
+    # Bundles of before this was kept were mounted for writing.
+    return Volume(chunks, frozenset(told["present"]), told.get("read_only", False))
 
 
 def _by_devid_to_json(counts: Mapping[int, int]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from harness.direct_io.plan import BLOCK, FILES, SNAPSHOT, Action, Step
+from harness.direct_io.plan import BLOCK, FILES, SNAPSHOT, Action, Step, contents
 from harness.direct_io.record import DirectRead
 from harness.direct_io.scene import Damage, Scene, SceneRead
 from loopdevs import BtrfsLayout
@@ -100,14 +100,14 @@ def _plainer_layouts(scene: Scene) -> Iterator[Scene]:
 
 def _with_simpler_step(number: int, scene: Scene) -> Iterator[Scene]:
     # What a step had shared may be gone with it.
-    for simpler in _simpler_step(scene.steps[number]) if number < len(scene.steps) else ():
+    for simpler in _simpler_step(scene, scene.steps[number]) if number < len(scene.steps) else ():
         steps = (*scene.steps[:number], simpler, *scene.steps[number + 1 :])
         yield _without_unused(replace(scene, steps=steps))
 
 
-def _simpler_step(step: Step) -> Iterator[Step]:
+def _simpler_step(scene: Scene, step: Step) -> Iterator[Step]:
     if step.action is Action.SHARE:
-        yield Step(Action.WRITE, step.file, step.offset, step.length or BLOCK, seed=1)
+        yield Step(Action.WRITE, step.file, step.offset, _shared_bytes(scene, step), seed=1)
     for length in smaller(step.length, BLOCK, BLOCK):
         if length or step.action is Action.TRUNCATE:
             yield replace(step, length=length)
@@ -121,6 +121,11 @@ def _simpler_step(step: Step) -> Iterator[Step]:
         yield replace(step, offset=offset)
     for offset in smaller(step.source_offset, BLOCK, BLOCK):
         yield replace(step, source_offset=offset)
+
+
+def _shared_bytes(scene: Scene, step: Step) -> int:
+    whole = contents(replace(scene.plan, read=[]))[step.source]
+    return step.length or len(whole) - step.source_offset
 
 
 def _behind(step: Step, distance: int) -> int:

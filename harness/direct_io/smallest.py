@@ -3,25 +3,36 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from harness.bundle import Bundle
 from harness.direct_io.record import load_layout, load_reads
 from harness.direct_io.scene import Scene, scene_of
+from harness.direct_io.script import script
 from harness.direct_io.shrink import shrink
 from harness.direct_io.trial import Trial, attempt
 from harness.errors import InfrastructureError, UserError
 from harness.judge.direct_io import ReaderFactory, judge_reads, mainline_reader
 from loopdevs import Workspace
 
-__all__ = ["Smallest", "smallest"]
+__all__ = ["Shrunk", "Smallest", "Tell", "smallest"]
 
 CHANCES = 3
 """How often what was recorded may come out right, before it is given up."""
 
 Tell = Callable[[str], None]
+"""Is told of each smaller scene."""
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """What a user gets of it."""
+
+    summary: str
+    """What is wrong, in one line."""
+    script: str
+    """Repeats it."""
 
 
 @dataclass
@@ -34,15 +45,20 @@ class Smallest:
     tries: int = 0
     """How many scenes were made."""
 
+    def shrunk(self) -> Shrunk:
+        """Return what a user gets of it."""
+        summary = f"the smallest of {self.tries}: {self.trial.wrong()[self.check]}"
+        return Shrunk(summary, script(self.trial, self.check))
+
 
 def smallest(
     bundle: Bundle,
     workspace: Workspace,
-    seconds: float,
+    tries: int,
     tell: Tell = lambda _line: None,
     make: ReaderFactory = mainline_reader,
 ) -> Smallest:
-    """Make the bundle's scene again, ever smaller, for so long at most.
+    """Make the bundle's scene again, ever smaller, so often at most.
 
     Of what fails it is the first check that has to fail again. UserError if nothing in the bundle is wrong;
     InfrastructureError if it does not go wrong again here.
@@ -54,7 +70,7 @@ def smallest(
     if not wrong:
         raise UserError(f"{bundle.path}: every read is as predicted, so there is nothing to make smaller")
     scene, first = scene_of(bundle, layout, reads), judged.first_wrong.get(wrong[0])
-    search = _Search(workspace, make, wrong[0], time.monotonic() + seconds, tell)
+    search = _Search(workspace, make, wrong[0], tries, tell)
     search.begin(scene)
     shrink(search.best.scene, search.fails, first)
     return Smallest(wrong[0], search.best, search.tries)
@@ -65,7 +81,7 @@ class _Search:
     workspace: Workspace
     make: ReaderFactory
     check: str
-    deadline: float
+    most: int
     tell: Tell
     tries: int = 0
     found: list[Trial] = field(default_factory=list)
@@ -82,8 +98,8 @@ class _Search:
             )
 
     def fails(self, scene: Scene) -> bool:
-        """Whether the same check fails; what comes behind the deadline does not."""
-        if time.monotonic() > self.deadline:
+        """Whether the same check fails; what comes behind the last try does not."""
+        if self.tries >= self.most:
             return False
         self.tries += 1
         trial = attempt(scene, self.workspace, self.make)

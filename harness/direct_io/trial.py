@@ -23,6 +23,9 @@ from loopdevs import BtrfsFilesystem, Workspace
 
 __all__ = ["Trial", "attempt"]
 
+FULL_BYTES = 8 << 20
+"""With less than this free, a step may have been refused for want of space."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -47,13 +50,14 @@ def attempt(scene: Scene, workspace: Workspace, make: ReaderFactory = mainline_r
     """Make the scene and judge it by the model that `make` gives.
 
     None if it cannot be made: the kernel refuses a step, or there is no block where one is to be damaged.
-    InfrastructureError if events were lost.
+    InfrastructureError if events were lost, LoopdevsError if there is no space.
     """
     with workspace.btrfs(scene.layout) as filesystem, closing(DirectIoCapture()) as capture:
         try:
             layout = _build(scene, filesystem)
             wanted = scene.direct_reads(layout)
         except (OSError, LookupError):
+            workspace.check_space(FULL_BYTES)
             return None
         filesystem.mount()
         capture.begin(filesystem.mountpoint, filesystem.devices)

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from harness.bundle import Bundle
 from harness.capture.choice import capture_preparer
 from harness.cases import find_case
 from harness.errors import InfrastructureError, UserError
@@ -117,7 +118,15 @@ def _run(request: dict[str, Any], _workspace: Workspace, _ask: Ask) -> Answer:
     return {"code": done.returncode, "output": done.stdout[-_OUTPUT_BYTES:].decode(errors="replace")}
 
 
-_SERVICES = {"record": _record, "run": _run}
+def _shrink(request: dict[str, Any], workspace: Workspace, ask: Ask) -> Answer:
+    """Make what a bundle shows smaller."""
+    # No guest that only records needs this, and emulated ones are slow to import it.
+    from harness.direct_io.smallest import smallest
+
+    return asdict(smallest(Bundle.open(Path(request["bundle"])), workspace, request["tries"], ask).shrunk())
+
+
+_SERVICES = {"record": _record, "run": _run, "shrink": _shrink}
 
 
 if __name__ == "__main__":

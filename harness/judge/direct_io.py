@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import crc32c
 
@@ -55,8 +57,20 @@ def judge_direct_reads(bundle: Bundle) -> DirectReadsJudgement:
     layout = load_layout(bundle)
     reads, events = load_reads(bundle)
     if layout.by_call:
-        return judge_calls(layout, reads, events, mainline_reader)
-    return judge_reads(layout, reads, events)
+        judgement = judge_calls(layout, reads, events, mainline_reader)
+    else:
+        judgement = judge_reads(layout, reads, events)
+    return _with_way_to_shrink(judgement, bundle) if layout.plan and not layout.by_call else judgement
+
+
+def _with_way_to_shrink(judgement: DirectReadsJudgement, bundle: Bundle) -> DirectReadsJudgement:
+    """Have the first check that failed say what makes it small."""
+    checks = list(judgement.checks)
+    number = next((n for n, check in enumerate(checks) if check.wrong), None)
+    if number is not None:
+        way = f"to make it small: ./iodiff shrink {shlex.quote(str(bundle.path))}"
+        checks[number] = replace(checks[number], detail="; ".join(filter(None, (checks[number].detail, way))))
+    return replace(judgement, checks=tuple(checks))
 
 
 def mainline_reader(layout: Layout, number: int) -> Reader:

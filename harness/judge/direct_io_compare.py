@@ -13,6 +13,7 @@ from harness.verdicts import Check, Difference
 from reference.direct_io.mainline import Bio, BioKind, Reader
 
 __all__ = [
+    "BIO_MAX_BYTES",
     "Compared",
     "DirectReadsJudgement",
     "ReaderFactory",

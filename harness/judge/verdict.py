@@ -12,8 +12,12 @@ from typing import Any
 
 from harness.bundle import Bundle
 from harness.errors import UserError
+from harness.judge.bcache import judge_bcache
+from harness.judge.bcache_crash import judge_crash_bundle
+from harness.judge.bcache_maps import cache_maps
 from harness.judge.direct_io import DirectReadsJudgement, judge_direct_reads
 from harness.judge.direct_io_evidence import bundle_evidence
+from harness.judge.direct_io_races import checks_of_race
 from harness.judge.extent_state import Judgement, judge_record
 from harness.judge.kernel_log import faults
 from harness.judge.known_issues import KNOWN_ISSUE, known_issue
@@ -46,6 +50,7 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
         except (MissingBitError, UnknownBehaviourError) as error:
             reasons.append(str(error))
     checks += checks_of_reads(bundle)
+    checks += checks_of_race(bundle)
     direct_reads = DirectReadsJudgement()
     evidence: tuple[Evidence, ...] = ()
     try:
@@ -61,6 +66,10 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             checks += readahead.checks
         except UserError as error:
             reasons.append(str(error))
+    cache = judge_bcache(bundle)
+    checks += cache.checks
+    crashes = judge_crash_bundle(bundle)
+    checks += crashes.checks
     log, known = _log_check(bundle)
     checks += [log, *_data_checks(bundle)]
     verdicts = [c.verdict for c in checks] + ([Verdict.UNDECIDED] if reasons else [])
@@ -80,10 +89,13 @@ def judge_bundle(bundle: Bundle, model: type[ExtentIoTree] = ExtentIoTree) -> Ca
             **(judgement.counts if judgement else {}),
             **(readahead.counts if readahead else {}),
             **direct_reads.counts,
+            **cache.counts,
+            **crashes.counts,
             **known,
         },
         timeline=timeline(judgement.record) if judgement else {},
         evidence=evidence,
+        cache_maps=(*crashes.maps, *cache_maps(bundle)),
     )
 
 

@@ -12,15 +12,21 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.bcache.capture import BcacheCapture
+from harness.bcache.crash.capture import CrashCapture
+from harness.bcache.crash.live import record_crashes
+from harness.bcache.crash.plan import CrashPlan
 from harness.bundle import BundleWriter
 from harness.capture import Capture
 from harness.direct_io.capture import DirectIoCapture
+from harness.direct_io.races import RacesCapture
 from harness.errors import InfrastructureError
 from harness.fio import FioJob, FioResult, run_fio
 from harness.measured import MeasuredCapture
 from harness.readahead.capture import ReadaheadCapture
 from harness.readahead.reads_capture import ReadsCapture
 from harness.record.kmsg import KernelLog, lines_since_boot
+from harness.record.stage import BcacheStage
 from harness.record.stale_pages import explanation
 from harness.taskstats import ExitAccounting
 from loopdevs import BtrfsFilesystem, RotationalLayout, Workspace
@@ -34,7 +40,7 @@ class LiveExperiment:
     def __init__(
         self,
         workspace: Workspace,
-        filesystem: BtrfsFilesystem,
+        stage: BtrfsFilesystem | BcacheStage,
         capture: Capture,
         writer: BundleWriter,
         log: KernelLog,
@@ -43,14 +49,13 @@ class LiveExperiment:
         deadline_s: float,
         tell_disks: Callable[[bool], None] | None = None,
     ) -> None:
-        self.mount = filesystem.mountpoint
-        self.filesystem = filesystem
-        """All of it, for cases that mount in other ways or damage it."""
+        self.mount = stage.mountpoint
         self.seed = seed
         self.rng = random.Random(f"{seed} {name}")
         self.steps: list[dict[str, Any]] = []
         self.taskstats: list[dict[str, Any]] = []
         self._workspace = workspace
+        self._stage = stage
         self._capture = capture
         self._writer = writer
         self._log = log
@@ -59,6 +64,18 @@ class LiveExperiment:
         self._begin_ns = time.monotonic_ns()
         self._deadline_s = deadline_s
         self._tell_disks = tell_disks
+
+    @property
+    def filesystem(self) -> BtrfsFilesystem:
+        """All of the file system, for cases that mount in other ways or damage it."""
+        assert isinstance(self._stage, BtrfsFilesystem)
+        return self._stage
+
+    @property
+    def cached(self) -> BcacheStage:
+        """The backing device with its cache, in a case whose layout that is."""
+        assert isinstance(self._stage, BcacheStage)
+        return self._stage
 
     def fio(self, job: FioJob) -> FioResult:
         """See `Experiment.fio`."""
@@ -124,6 +141,11 @@ class LiveExperiment:
         assert isinstance(self._capture, ReadsCapture)
         return self._capture
 
+    def bcache(self) -> BcacheCapture:
+        """Return what records the cache, in a case whose `capture` that is."""
+        assert isinstance(self._capture, BcacheCapture)
+        return self._capture
+
     def direct_io(self) -> DirectIoCapture:
         """Return what records direct reads, in a case whose `capture` that is."""
         assert isinstance(self._capture, DirectIoCapture)
@@ -133,6 +155,23 @@ class LiveExperiment:
         """Return what keeps measurements, in a case whose `capture` that is."""
         assert isinstance(self._capture, MeasuredCapture)
         return self._capture
+
+    def races(self) -> RacesCapture:
+        """Return what keeps reads during changes, in a case whose `capture` that is."""
+        assert isinstance(self._capture, RacesCapture)
+        return self._capture
+
+    def lose_power(self, plan: CrashPlan, losses: int, damages: Sequence[str] = (), failing: int = 0) -> None:
+        """Record losses of power (`record_crashes`), in a case whose `capture` that is."""
+        assert isinstance(self._capture, CrashCapture)
+        arguments = {"losses": losses, "damages": list(damages), "failing": failing}
+        record = self._logged(
+            "lose power",
+            arguments,
+            lambda: record_crashes(plan, self.seed, losses, self._workspace, damages, failing),
+            lambda record: f"{len(record.entries)} writes logged",
+        )
+        self._capture.keep(record)
 
     @contextmanager
     def on_disks(self, layout: Callable[[int], RotationalLayout]) -> Iterator[list[Path]]:

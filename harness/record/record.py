@@ -27,7 +27,8 @@ from harness.record.experiment import LiveExperiment
 from harness.record.host import kernel_facts, machine_facts, tool_versions
 from harness.record.interruption import interruptible
 from harness.record.kmsg import KernelLog
-from harness.record.layout import device_counters, filesystem_layout
+from harness.record.layout import device_counters
+from harness.record.stage import BcacheStage, Stage, make_stage, space_used, stage_facts
 from loopdevs import BtrfsFilesystem, LoopdevsError, Workspace
 
 __all__ = [
@@ -118,9 +119,9 @@ def _record(
         drives = [workspace.drive(serial) for serial in plan.drives]
         with (
             prepare_capture() as start_capture,
-            workspace.btrfs(case.layout, drives[: case.layout.devices]) as filesystem,
+            make_stage(workspace, case.layout, drives) as stage,
         ):
-            experiment = _experiment(plan, writer, log, workspace, filesystem, start_capture, evidence)
+            experiment = _experiment(plan, writer, log, workspace, stage, start_capture, evidence)
     finally:
         lines = log.close()
         evidence.overrun = log.overrun
@@ -133,7 +134,7 @@ def _record(
     if recording is not None:
         recording.save(writer)
     facts = _facts(plan, evidence)
-    facts["devices"] = device_facts(case, device_kind(plan.drives, plan.tell_disks), filesystem)
+    facts["devices"] = device_facts(case, device_kind(plan.drives, plan.tell_disks), stage)
     return writer.finish(facts)
 
 
@@ -142,16 +143,16 @@ def _experiment(
     writer: BundleWriter,
     log: KernelLog,
     workspace: Workspace,
-    filesystem: BtrfsFilesystem,
+    stage: BtrfsFilesystem | BcacheStage,
     start_capture: CaptureFactory,
     evidence: _Evidence,
 ) -> LiveExperiment:
     case = plan.case
-    capture = start_capture(filesystem.fsid, workspace.path("events.raw"))
+    capture = start_capture(stage.fsid, workspace.path("events.raw"))
     try:
         experiment = LiveExperiment(
             workspace,
-            filesystem,
+            stage,
             capture,
             writer,
             log,
@@ -160,12 +161,12 @@ def _experiment(
             case.deadline_s,
             plan.tell_disks,
         )
-        evidence.counters["before"] = device_counters(filesystem.devices)
+        evidence.counters["before"] = device_counters(stage.devices)
         with _space_kept(case, workspace):
-            filesystem.mount()
-            _run_workload(case, experiment, filesystem, evidence)
-            filesystem.umount()
-        evidence.counters["after"] = device_counters(filesystem.devices)
+            stage.mount()
+            _run_workload(case, experiment, stage, evidence)
+            stage.umount()
+        evidence.counters["after"] = device_counters(stage.devices)
         evidence.recording = _recording(capture, evidence)
     finally:
         capture.close()
@@ -173,12 +174,12 @@ def _experiment(
 
 
 def _run_workload(
-    case: Case, experiment: LiveExperiment, filesystem: BtrfsFilesystem, evidence: _Evidence
+    case: Case, experiment: LiveExperiment, stage: BtrfsFilesystem | BcacheStage, evidence: _Evidence
 ) -> None:
     try:
         with interruptible(), _deadline(case.deadline_s):
             case.run(experiment)
-        evidence.layout = filesystem_layout(filesystem.mountpoint)
+        evidence.layout = space_used(stage)
     except DataMismatchError as error:
         evidence.mismatch = str(error)
     except InfrastructureError as error:
@@ -282,18 +283,12 @@ def device_kind(drives: object, disks: object) -> str:
     return "rotational" if disks else "drive" if drives else "loop"
 
 
-def device_facts(case: Case, kind: str, filesystem: BtrfsFilesystem | None = None) -> dict[str, Any]:
-    """Return what a bundle says of its devices; without `filesystem`, of those that were to be made."""
-    layout = case.layout
+def device_facts(case: Case, kind: str, stage: Stage | None = None) -> dict[str, Any]:
+    """Return what a bundle says of its devices; without `stage`, of those that were to be made."""
     return {
         "kind": kind,
-        "backing": filesystem.backing if filesystem else None,
-        "count": layout.devices,
-        "size_bytes": layout.size_bytes,
-        "data": layout.data,
-        "metadata": layout.metadata,
-        "mkfs_options": list(layout.mkfs_options),
-        "mount_options": list(layout.mount_options),
-        "direct_io": filesystem.direct_io if filesystem else None,
-        "fsid": filesystem.fsid if filesystem else None,
+        "backing": stage.backing if stage else None,
+        **stage_facts(case.layout),
+        "direct_io": stage.direct_io if stage else None,
+        "fsid": stage.fsid if stage else None,
     }

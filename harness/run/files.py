@@ -37,9 +37,9 @@ def write_json(file: Path, data: dict[str, Any]) -> None:
 
 
 @contextmanager
-def run_folder(out: Path) -> Iterator[None]:
-    """Make the run folder, and take it away again if nothing came into it."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+def run_folder(out: Path, *, resumed: bool = False) -> Iterator[None]:
+    """Make the run folder, and take it away again if nothing came into it; or go on in one that is there."""
+    if not resumed and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: there is something already: choose another --out")
     made = [p for p in (out, *out.parents) if not p.exists()]
     try:

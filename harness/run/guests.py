@@ -125,9 +125,9 @@ class _Lanes:
         with self._lock:
             exchange = self._workspace.path(f"exchange-{row.kernel.label}")
             exchange.mkdir(mode=0o700)
-            disks = self._disks()
+            disks = self._disks(row)
         options = self._plan.guests
-        drives = drives_for(self._plan.cases) if options.devices == DRIVES else ()
+        drives = drives_for([trial.case for trial in row.trials]) if options.devices == DRIVES else ()
         guest = GuestPlan(
             row.kernel,
             self._accelerator,
@@ -153,10 +153,10 @@ class _Lanes:
             if session.failed and options.keep:
                 self._keep(row, session.guest_as_it_is())
 
-    def _disks(self) -> list[RotationalDrive]:
+    def _disks(self, row: Row) -> list[RotationalDrive]:
         if self._plan.guests.devices != ROTATIONAL:
             return []
-        sizes = drives_for(self._plan.cases)
+        sizes = drives_for([trial.case for trial in row.trials])
         return [self._workspace.rotational_drive(small_disk(size)) for size in sizes]
 
     def _keep(self, row: Row, guest: Guest) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import datetime
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cases import Case
 from harness.guest.drives import Devices
 from harness.kernels import Kernel
+from harness.run.case_list import EMPTY, CaseList
+from harness.run.trial import Trial, trials
 from harness.verdicts import CaseVerdict
 
 __all__ = ["GuestOptions", "Observer", "RunPlan", "new_run_id"]
@@ -66,7 +68,7 @@ class RunPlan:
     cases: Sequence[Case]
     kernels: Sequence[Kernel]
     out: Path
-    """Run folder; must not exist, or be empty."""
+    """Run folder; must not exist, or be empty, unless the run goes on with what is there."""
     work: Path
     """Work directory of this run alone."""
     seed: int
@@ -75,3 +77,23 @@ class RunPlan:
     groups: Sequence[str] = ()
     suites: Sequence[str] = ()
     guests: GuestOptions = GuestOptions()
+    rounds: int = 1
+    """How often each case is run, each time with another seed."""
+    until_fail: bool = False
+    """On each kernel, end with the first case that neither passes nor is skipped."""
+    budget_s: float | None = None
+    """No case begins later than this after the run began; those that are left are skipped."""
+    excluded: CaseList = EMPTY
+    """Cases that are skipped."""
+    expected: CaseList = EMPTY
+    """Cases whose failure does not make the run fail."""
+    chosen: Mapping[str, Sequence[Trial]] | None = None
+    """By the kernels' labels, what to run there; None for all `cases` on each kernel."""
+    resumed: bool = False
+    """Whether to go on with what is in `out`."""
+
+    def trials(self, kernel: Kernel) -> list[Trial]:
+        """Return what is to be recorded on a kernel, in order."""
+        if self.chosen is not None:
+            return list(self.chosen[kernel.label])
+        return trials(self.cases, self.seed, self.rounds)

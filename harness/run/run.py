@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
 import shlex
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.bundle import Bundle
@@ -38,7 +39,7 @@ def run_cases(plan: RunPlan, observer: Observer) -> list[Row]:
     Raises UserError when the environment does not allow it, Interrupted when a signal asked for the end;
     devices and guests are gone then, finished cases are kept.
     """
-    with run_folder(plan.out), interruptions_held():
+    with run_folder(plan.out, resumed=plan.resumed), interruptions_held():
         here = plan.guests.devices != "loop" or any(k.name == HOST for k in plan.kernels)
         minimum = MINIMUM_WORK_BYTES if here else 0
         try:
@@ -56,15 +57,26 @@ class _Run:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.started = datetime.datetime.now(datetime.UTC)
+        self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self.before: dict[str, Any] = {}
         self.rows = [Row(k, self.plan, self.observer, self.write) for k in self.plan.kernels]
+        if self.plan.resumed:
+            self._go_on(json.loads((self.plan.out / RUN_FILE).read_text()))
+
+    def _go_on(self, before: dict[str, Any]) -> None:
+        """Keep what the run's file says of what was done already."""
+        self.before = before
+        for row, told in zip(self.rows, before["kernels"], strict=True):
+            row.facts = {name: told[name] for name in ("version", "config_sha256", "guest")}
+            row.wall_s = told["wall_s"]
 
     def on(self, workspace: Workspace) -> list[Row]:
         try:
             for row in self.rows:
-                if row.kernel.name == HOST:
+                if row.kernel.name == HOST and row.to_do:
                     self._on_host(row, workspace)
-            run_guests([row for row in self.rows if row.kernel.name != HOST], workspace, self.plan)
+            guests = [row for row in self.rows if row.kernel.name != HOST and row.to_do]
+            run_guests(guests, workspace, self.plan)
         finally:
             self.write()
         return self.rows
@@ -84,19 +96,23 @@ class _Run:
         row.run(record, interruptible, lambda _verdict: True)
 
     def _facts(self) -> dict[str, Any]:
+        plan = self.plan
         return {
             "format": 2,
-            "run_id": self.plan.run_id,
-            "started": self.started.isoformat(timespec="seconds"),
-            "command": shlex.join(["./iodiff", *sys.argv[1:]]),
+            "run_id": plan.run_id,
+            "started": self.before.get("started", self.started),
+            "resumed": [*self.before.get("resumed", []), *([self.started] if plan.resumed else [])],
+            "command": self.before.get("command") or shlex.join(["./iodiff", *sys.argv[1:]]),
             "kernels": [row.to_json() for row in self.rows],
             "machine": machine_facts(),
             "host": platform.node(),
-            "seed": self.plan.seed,
-            "capture": self.plan.capture,
-            "groups": list(self.plan.groups),
-            "suites": list(self.plan.suites),
-            "cases": [case.id for case in self.plan.cases],
-            "wall_s": round(time.monotonic() - self.begin, 3),
+            "seed": plan.seed,
+            "capture": plan.capture,
+            "guests": asdict(plan.guests),
+            "until_fail": plan.until_fail,
+            "groups": list(plan.groups),
+            "suites": list(plan.suites),
+            "cases": list(dict.fromkeys(trial.case.id for row in self.rows for trial in row.trials)),
+            "wall_s": round(self.before.get("wall_s", 0.0) + time.monotonic() - self.begin, 3),
             "interrupted": not all(row.complete or row.lost for row in self.rows),
         }

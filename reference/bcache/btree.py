@@ -44,6 +44,7 @@ __all__ = [
     "btree_check_reserve",
     "child",
     "children",
+    "divide",
     "leaf_for",
 ]
 
@@ -180,7 +181,7 @@ def _btree_split(b: Node, op: BtreeOp, keys: list[Bkey], replace_key: Bkey | Non
         if b.parent is None:
             new_root = bch_btree_node_alloc(b.c, b.level + 1, None)
         _insert_keys(n1, op, keys, replace_key)
-        _divide(n1, n2, b.key.position)
+        divide(n1, n2, b.key.position)
         parent_keys.append(n2.key.copy())
         bch_btree_node_write(n2)
     else:
@@ -202,7 +203,7 @@ def _btree_split(b: Node, op: BtreeOp, keys: list[Bkey], replace_key: Bkey | Non
     return Outcome.DONE
 
 
-def _divide(n1: Node, n2: Node, end: Position) -> None:
+def divide(n1: Node, n2: Node, end: Position) -> None:
     """Leave the first 3/5 of the keys of `n1`, and the key that reaches over that, and move the rest."""
     first = n1.keys.sets[0]
     limit = first.u64s * 3 // 5

@@ -157,35 +157,35 @@ def next_set_begins_in_the_last(patch: Patch) -> None:
 
 @_fault
 def split_loses_a_key(patch: Patch) -> None:
-    right = btree._divide
+    right = btree.divide
 
     def divide(n1: Any, n2: Any, end: Position) -> None:
         right(n1, n2, end)
         n2.keys.sets[0].replace(n2.keys.sets[0].data[1:])
 
-    patch(btree, "_divide", divide)
+    patch(btree, "divide", divide)
 
 
 @_fault
 def split_keeps_a_key_in_both(patch: Patch) -> None:
-    right = btree._divide
+    right = btree.divide
 
     def divide(n1: Any, n2: Any, end: Position) -> None:
         right(n1, n2, end)
         n2.keys.sets[0].replace([n1.keys.sets[0].data[-1].copy(), *n2.keys.sets[0].data])
 
-    patch(btree, "_divide", divide)
+    patch(btree, "divide", divide)
 
 
 @_fault
 def split_ends_the_first_half_early(patch: Patch) -> None:
-    right = btree._divide
+    right = btree.divide
 
     def divide(n1: Any, n2: Any, end: Position) -> None:
         right(n1, n2, end)
         n1.key.position = n1.keys.sets[0].data[-2].position
 
-    patch(btree, "_divide", divide)
+    patch(btree, "divide", divide)
 
 
 @_fault
@@ -356,19 +356,19 @@ def gc_forgets_the_uuids(patch: Patch) -> None:
 
 @_fault
 def coalescing_loses_a_key(patch: Patch) -> None:
-    right = gc._move_keys
+    right = gc.move_keys
 
     def move(to: Any, source: Any, last: Any, blocks: int) -> bool:
         done = right(to, source, last, blocks)
         to.keys.sets[0].replace(to.keys.sets[0].data[1:])
         return done
 
-    patch(gc, "_move_keys", move)
+    patch(gc, "move_keys", move)
 
 
 @_fault
 def coalesced_node_keeps_its_key(patch: Patch) -> None:
-    right = gc._move_keys
+    right = gc.move_keys
 
     def move(to: Any, source: Any, last: Any, blocks: int) -> bool:
         before = to.key.position
@@ -376,12 +376,12 @@ def coalesced_node_keeps_its_key(patch: Patch) -> None:
         to.key.position = (before[0], before[1] - 1)
         return done
 
-    patch(gc, "_move_keys", move)
+    patch(gc, "move_keys", move)
 
 
 @_fault
 def coalesced_keys_are_put_in_front(patch: Patch) -> None:
-    right = gc._move_keys
+    right = gc.move_keys
 
     def move(to: Any, source: Any, last: Any, blocks: int) -> bool:
         own = list(to.keys.sets[0].data)
@@ -390,7 +390,7 @@ def coalesced_keys_are_put_in_front(patch: Patch) -> None:
         bset_.replace(bset_.data[len(own) :] + own)
         return done
 
-    patch(gc, "_move_keys", move)
+    patch(gc, "move_keys", move)
 
 
 @_fault

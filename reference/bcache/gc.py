@@ -25,13 +25,16 @@ from reference.bcache.structs import MAX_GC_SECTORS_USED, CacheSet, GcMark, GcSt
 
 __all__ = [
     "GC_MERGE_NODES",
+    "STALE_MAX",
     "GcPause",
     "bch_btree_gc",
     "bch_btree_gc_finish",
     "btree_gc_min_nodes",
     "btree_gc_sleep_ms",
+    "default_blocks",
     "gc_should_run",
     "mark_key",
+    "move_keys",
 ]
 
 GC_MERGE_NODES = 4
@@ -153,8 +156,8 @@ def _count_keys(b: Node) -> int:
     return sum(k.u64s for k in b.keys.filtered(b.ops.key_bad))
 
 
-def _default_blocks(c: CacheSet) -> int:
-    """`btree_default_blocks`."""
+def default_blocks(c: CacheSet) -> int:
+    """`btreedefault_blocks`."""
     return c.geometry.btree_pages * PAGE_BYTES // SECTOR // c.geometry.block_size
 
 
@@ -173,7 +176,7 @@ def btree_gc_coalesce(run: _Run, b: Node, r: list[_Merge]) -> bool:
             break
         old.append(merge.b)
         keys += merge.keys
-    blocks = _default_blocks(c) * 2 // 3
+    blocks = default_blocks(c) * 2 // 3
     if len(old) < 2 or set_blocks(keys, c.geometry) > blocks * (len(old) - 1):
         return False
     new: list[Node] = []
@@ -185,7 +188,7 @@ def btree_gc_coalesce(run: _Run, b: Node, r: list[_Merge]) -> bool:
         return _give_up(new)
     insert_keys: list[Bkey] = []
     for i in range(len(old) - 1, 0, -1):
-        if not _move_keys(new[i], new[i - 1], old[0] if i == 1 else None, blocks):
+        if not move_keys(new[i], new[i - 1], old[0] if i == 1 else None, blocks):
             return _give_up(new)
         r[i].keys = new[i].keys.sets[0].u64s
         bch_btree_node_write(new[i])
@@ -201,7 +204,7 @@ def btree_gc_coalesce(run: _Run, b: Node, r: list[_Merge]) -> bool:
     return True
 
 
-def _move_keys(to: Node, source: Node, last_node: Node | None, blocks: int) -> bool:
+def move_keys(to: Node, source: Node, last_node: Node | None, blocks: int) -> bool:
     """Append to `to` what fits of the first keys of `source`; of the `last_node` that goes, all has to."""
     n1, n2 = to.keys.sets[0], source.keys.sets[0]
     count = u64s = 0

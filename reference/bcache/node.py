@@ -21,6 +21,7 @@ __all__ = [
     "bch_btree_set_root",
     "btree_node_alloc_replacement",
     "btree_node_free",
+    "btree_node_write",
     "make_btree_freeing_key",
 ]
 
@@ -78,7 +79,7 @@ def bch_btree_init_next(b: Node) -> None:
         b.keys.init_next(b.written)
 
 
-def _node_write(b: Node) -> None:
+def btree_node_write(b: Node) -> None:
     """`__bch_btree_node_write`: write the last set."""
     last = b.keys.last
     assert b.written < b.btree_blocks
@@ -94,7 +95,7 @@ def _node_write(b: Node) -> None:
 
 def bch_btree_node_write(b: Node) -> None:
     """Write the last set, and go on in a new one."""
-    _node_write(b)
+    btree_node_write(b)
     bch_btree_init_next(b)
 
 

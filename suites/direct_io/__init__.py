@@ -3,9 +3,16 @@
 
 from __future__ import annotations
 
-from suites.direct_io import cases, deep_cases, fault_cases, fio_cases, speed_cases
+from suites.direct_io import cases, deep_cases, fault_cases, fio_cases, speed_cases, writer_cases
 
 __all__ = ["CASES"]
 
-CASES = (*cases.CASES, *fault_cases.CASES, *deep_cases.CASES, *fio_cases.CASES, *speed_cases.CASES)
+CASES = (
+    *cases.CASES,
+    *deep_cases.CASES,
+    *fault_cases.CASES,
+    *fio_cases.CASES,
+    *speed_cases.CASES,
+    *writer_cases.CASES,
+)
 """Every case of the suite."""

@@ -18,7 +18,7 @@ from harness.capture.choice import DIRECT_IO
 from harness.cases import Case, Experiment
 from harness.direct_io.build import build
 from harness.direct_io.damage import device_stats
-from harness.direct_io.describe import describe, file_ids
+from harness.direct_io.describe import check_unchanged, describe, file_ids, file_stamps
 from harness.direct_io.needs import why_no_direct_io
 from harness.direct_io.reads import make_reads
 from harness.direct_io.record import DirectRead, Layout
@@ -54,7 +54,7 @@ class RandomReads:
         experiment.step("make files", build, plan, experiment.mount, experiment.btrfs)
         experiment.sync()
         filesystem = experiment.filesystem
-        ids = file_ids(plan, experiment.mount)
+        ids, stamps = file_ids(plan, experiment.mount), file_stamps(plan, experiment.mount)
         experiment.step("umount", filesystem.umount)
         layout = experiment.step("read devices", describe, filesystem.devices, plan, ids)
         self.spoil(experiment, layout)
@@ -65,6 +65,7 @@ class RandomReads:
         paths = [experiment.mount / name for name in plan.read]
         done: list[DirectRead] = []
         experiment.step("read", lambda: done.extend(make_reads(paths, reads, capture, filesystem)))
+        check_unchanged(plan, experiment.mount, stamps)
         if self.damaging:
             layout.corruption_errs = device_stats(experiment.btrfs, experiment.mount, "corruption_errs")
             layout.read_errs = device_stats(experiment.btrfs, experiment.mount, "read_io_errs")

@@ -57,8 +57,9 @@ def waiting_read(rng: random.Random, number: int, file: File, long: float = 0.0)
 
 def _keeping(rng: random.Random, read: DirectRead, before: DirectRead) -> DirectRead:
     """Have the read find pages of earlier ones, all of them or all but some, often where `before` read."""
-    if rng.random() < 0.6 and not read.nowait:
-        read = replace(read, offset=max(0, before.offset + rng.randrange(-8, 8) * BLOCK))
+    if rng.random() < 0.6:
+        near = before.offset // BLOCK * BLOCK if read.nowait else before.offset
+        read = replace(read, offset=max(0, near + rng.randrange(-8, 8) * BLOCK))
     begin = max(0, before.offset // BLOCK + rng.randrange(-4, 32)) * BLOCK
     length = rng.choice((0, BLOCK, 3 * BLOCK, 10 * BLOCK, 40 * BLOCK))
     return replace(read, cached=True, drop_from=begin, drop_bytes=length)

@@ -48,3 +48,11 @@ def test_what_files_hold_in_the_end() -> None:
     assert held["donors/a"] == bytes(4096) + data[: 5000 - 4096]
     assert held["files/b"] == (bytes(4096) + data[:4096] + bytes(4096) + data).ljust(30000, b"\0")
     assert held["snapshot/c"] == bytes(5)
+
+
+def test_to_share_an_empty_file_does_nothing() -> None:
+    steps = [
+        Step(Action.CREATE, "donors/a"),
+        Step(Action.SHARE, "files/b", 8192, source="donors/a"),
+    ]
+    assert contents(Plan(steps, ["files/b"]))["files/b"] == b""

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.boots, pytest.mark.timeout(900)]
 
 CASE = find_case("extent_state/raid1")
 LAYOUT = RotationalLayout(
-    CASE.layout.size_bytes, shrunk(CASE.layout.size_bytes), scale=0.05 * CASE.layout.devices
+    CASE.layout.device_bytes, shrunk(CASE.layout.device_bytes), scale=0.05 * CASE.layout.devices
 )
 READS = 200
 

@@ -122,6 +122,23 @@ def test_what_is_no_cache_device_is_said_in_a_line(
     assert done.stderr.count("\n") == 1
 
 
+def test_the_picture_as_a_page(sound: Path, tmp_path: Path) -> None:
+    page = tmp_path / "map.html"
+    done = iodiff("bcache", "map", "--html", str(page), str(sound))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"picture: {page}"
+    # A square for each sector.
+    found = checked(sound.read_bytes())
+    assert page.read_text().count('<rect class="dirty"') == sum(k.size for k in found.live if k.dirty)
+    assert "66 KiB cached, 20 KiB of that dirty; a square stands for 512 B" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written(sound: Path, tmp_path: Path) -> None:
+    done = iodiff("bcache", "map", "--html", str(tmp_path / "no" / "map.html"), str(sound))
+    assert done.returncode == 3
+    assert "map.html cannot be written: No such file or directory" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["check", "dump", "map"])
 def test_no_device_at_all(tmp_path: Path, command: str) -> None:
     (tmp_path / "short").write_bytes(bytes(1000))

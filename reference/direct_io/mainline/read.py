@@ -295,11 +295,22 @@ class _Read:
         failed = {number - first for number in self.ends.done.failed}
         if not (self.behaviour.loses_errors and error_may_be_lost(mine, failed)):
             return False
-        blocks = [piece.copy for piece in pieces for _ in range(0, piece.length, BLOCK)]
-        place = bio.pages[blocks.index(None)] * BLOCK
+        missing = [piece.logical for piece in pieces if piece.copy is None]
+        bad = next((logical for logical in missing if self.is_bad_alone(logical)), None)
+        if bad is None:
+            # All of its pages can be had one by one.
+            return self.read_no_more()
+        place = bio.pages[(bad - bio.logical) // BLOCK] * BLOCK
         lost = self.timing.returned > max(0, place - self.request_offset)
         self.outcome.error_lost |= lost
         return lost
+
+    def is_bad_alone(self, logical: int) -> bool:
+        """Whether a block has no good copy even if nothing else is read with it."""
+        ends = BioEnds(*self.reader.parts, self.behaviour)
+        ends.done.repaired.update(self.ends.done.repaired)
+        parts = self.reader.submit(BioKind.UNFLAGGED, logical, BLOCK, self.tid)
+        return any(piece.copy is None for one in parts for piece in ends.btrfs_check_read_bio(one, 0))
 
     def hold(self, bio: LogicalBio, pieces: Sequence[Piece]) -> None:
         """Have pages hold what was read, where that need not be what was written."""
