@@ -27,6 +27,9 @@ __all__ = ["MOST_READS", "bundle_evidence", "evidence_of"]
 MOST_READS = 600
 """So many reads of a case are looked at: to replay all of a longer one takes as long as to record it."""
 
+MOST_QUESTIONS = 30_000
+"""More than a read asks of its behaviour."""
+
 
 def bundle_evidence(bundle: Bundle) -> tuple[Evidence, ...]:
     """Return what a bundle's direct reads tell; nothing if it has none, or if events were lost.
@@ -50,12 +53,12 @@ def evidence_of(
     """Return for each field of `behaviour`, with which the reads were judged, how many of them decide it."""
     reads = reads[:MOST_READS]
     watched = _Watched(behaviour)
-    as_predicted = list(_as_predicted(layout, reads, seen, cast(Behaviour, watched)))
+    as_predicted = list(_as_predicted(layout, reads, seen, watched))
     found = []
     for field in fields(behaviour):
         others = [
             # What was never asked for makes no difference.
-            list(_as_predicted(layout, reads, seen, replace(behaviour, **{field.name: other})))
+            list(_as_predicted(layout, reads, seen, _Watched(replace(behaviour, **{field.name: other}))))
             if field.name in watched.asked_for
             else as_predicted
             for other in other_values(behaviour, field.name)
@@ -75,25 +78,32 @@ class _Watched:
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
         self.asked_for: set[str] = set()
+        self.count = 0
+        """How often one was asked for in a read."""
 
     def __getattr__(self, name: str) -> Any:
         self.asked_for.add(name)
+        self.count += 1
+        if self.count > MOST_QUESTIONS:
+            # No kernel has these fields together, and a loop of the model need not end then.
+            raise KeyError(name)
         return getattr(self._behaviour, name)
 
 
 def _as_predicted(
-    layout: Layout, reads: Sequence[DirectRead], seen: Mapping[int, Seen], behaviour: Behaviour
+    layout: Layout, reads: Sequence[DirectRead], seen: Mapping[int, Seen], behaviour: _Watched
 ) -> Iterator[bool]:
     """Yield of each read whether the kernel did it as this behaviour has it."""
 
     def make(_: Layout, number: int) -> Reader:
-        return Reader(layout.files[number], layout.volume, layout.contents, behaviour)
+        return Reader(layout.files[number], layout.volume, layout.contents, cast(Behaviour, behaviour))
 
     done = 0
     try:
         for number, (read, predicted) in enumerate(predict_reads(layout, reads, seen, make)):
             yield not any(difference for _, _, difference in compare(read, seen[number], predicted))
             done += 1
+            behaviour.count = 0
     except KeyError:
         # It reads what the file does not have. What it would make of later reads cannot be told, so these
         # are to decide nothing.

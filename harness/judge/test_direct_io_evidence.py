@@ -77,3 +77,11 @@ def test_every_field_is_explained() -> None:
     said = said_of(Behaviour)
     assert list(said) == [field.name for field in fields(Behaviour)]
     assert all(len(words.split()) > 8 and "`" not in words for words in said.values())
+
+
+def test_fields_that_no_kernel_has_together_come_to_an_end() -> None:
+    """5.10's repair of compressed extents, page by page, goes round for ever where copies are in a ring."""
+    bundle = Bundle.open(DATA.parent / "faults/missing-raid1")
+    found = {one.field: one for one in bundle_evidence(bundle)}
+    assert list(found) == [field.name for field in fields(Behaviour)]
+    assert all(one.against == 0 for one in found.values())

@@ -64,11 +64,11 @@ def recorded(bundles: Sequence[Bundle]) -> tuple[list[Recorded], list[str]]:
     for bundle in bundles:
         if not bundle.has(EVENTS_FILE):
             continue
-        checks = judge_direct_reads(bundle).checks
-        # Judging leaves a layout with what was damaged last.
         layout, (reads, events) = load_layout(bundle), load_reads(bundle)
         if layout.by_call:
             continue
+        # With a layout of its own, as it damages what that has.
+        checks = judge_direct_reads(bundle).checks
         if checks and all(check.verdict is Verdict.PASS for check in checks):
             release = bundle.manifest["kernel"]["release"]
             found.append(Recorded(release, layout, reads, seen_by_read(layout, reads, events)))
