@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,13 +101,12 @@ class BcacheCapture:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._drain_until_stopped, name="capture")
         self._begin_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        btf = load_btf(module=MODULE)
-        self._members = [name for name in MEMBERS if name in (btf.members("cache_set") or ())]
+        structures, self._members = _kernel()
         with ExitStack() as made:
             self._raw = scratch.open("w+b")
             made.callback(self._discard, scratch)
-            with _structures(excerpt(btf, structures_read(BCACHE_TYPES), last_only=True)) as structures:
-                bpf = BpfObject(compiled_object(BCACHE), structures, ring=("events", RING_BYTES))
+            with _file(structures) as path:
+                bpf = BpfObject(compiled_object(BCACHE), path, ring=("events", RING_BYTES))
             self._bpf = made.enter_context(bpf)
             self._ring = RingReader(self._bpf.map_fd("events"), RING_BYTES, EVENT_BYTES)
             made.callback(self._ring.close)
@@ -146,7 +146,7 @@ class BcacheCapture:
         facts: dict[str, Any] = {
             "clock": "ring buffer order; times are CLOCK_MONOTONIC",
             "ring_bytes": RING_BYTES,
-            "features": self._members,
+            "features": list(self._members),
         }
         lost = {**counts, "lost_recursion": missed}
         return BcacheRecording("bpf", events, (), lost, facts, found)
@@ -180,8 +180,17 @@ class BcacheCapture:
             self._failure = error.with_traceback(None)
 
 
+@cache
+def _kernel() -> tuple[bytes, tuple[str, ...]]:
+    """Return BTF of the structures that the programs read, and which of `MEMBERS` there are."""
+    btf = load_btf(module=MODULE)
+    there = btf.members("cache_set") or frozenset()
+    structures = excerpt(btf, structures_read(BCACHE_TYPES), last_only=True)
+    return structures, tuple(name for name in MEMBERS if name in there)
+
+
 @contextmanager
-def _structures(data: bytes) -> Iterator[Path]:
+def _file(data: bytes) -> Iterator[Path]:
     with os.fdopen(os.memfd_create("structures"), "wb") as file:
         file.write(data)
         file.flush()

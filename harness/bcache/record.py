@@ -91,8 +91,8 @@ class Kind(IntEnum):
     PRIO_WRITTEN = 21
     """It returns value."""
     LOOKUP = 22
-    """cache_lookup_fn() entered, for a read that is at sector old0 of device `value`, with old1 bytes to go: key
-    is the next one of the leaf, or where that ends; status: whether the cache is bypassed."""
+    """cache_lookup_fn() entered, for a read that is at sector old0 of device `value`, with old1 bytes to go:
+    key is the next one of the leaf, or where that ends; status: whether the cache is bypassed."""
 
 
 # struct event in bcache.bpf.c, behind the ring buffer's record header.

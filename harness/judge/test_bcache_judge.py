@@ -91,7 +91,7 @@ def test_a_kernel_with_this_fault_is_found_out(name: str, monkeypatch: pytest.Mo
 def _is_seen(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     with monkeypatch.context() as patched:
         FAULTS[name](patched.setattr)
-        record = recorded(seed, 300)
+        record = recorded(seed, 300 + 200 * seed)
     found = [check for check in judged(record).checks if check.verdict is Verdict.FAIL]
     # What a model leaves that broke down is no evidence: only what it did before counts.
     return any(c.first_difference and (c.first_difference.event or not record.broke_down) for c in found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kept bundle with losses of power: its kernel did as predicted, and what the allocator took is told apart."""
+"""A kept bundle with losses of power: its kernel did as predicted; what the allocator took is no loss."""
 
 from __future__ import annotations
 
