@@ -18,7 +18,7 @@ from harness.bundle import Bundle
 from harness.judge.verdict import judge_bundle
 from harness.verdicts import Verdict
 
-BUNDLE = Path(__file__).parents[1] / "data" / "bcache" / "debian-6.12" / "crash-written-through"
+BUNDLE = Path(__file__).parents[1] / "data" / "bcache-crash" / "debian-6.12" / "written-through"
 
 
 @cache

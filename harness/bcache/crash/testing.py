@@ -19,7 +19,7 @@ __all__ = ["as_predicted", "kept_record", "with_entries", "without_barriers"]
 @cache
 def kept_record() -> CrashRecord:
     """Return a record of Debian's 6.12."""
-    return load_record(FIXTURES / "6.12-crash")
+    return load_record(FIXTURES.parent / "bcache-crash" / "6.12-record")
 
 
 def as_predicted(record: CrashRecord, moment: Moment) -> Recovery:
