@@ -23,13 +23,16 @@ def why_no_bcache(kernel: Kernel) -> Sequence[str]:
         # A set would stay registered if recording were killed, and nobody else's may be there meanwhile.
         return ["bcache is recorded in guests only: give --kernel debian:6.12"]
     module = _module(kernel)
-    if module is not None and BTF_SECTION not in _bytes(module):
+    if module is None:
+        # The kernel has a `struct bucket` of its own (kernel/bpf/hashtab.c): BTF does not say which is which.
+        return [f"{kernel.name} has bcache built in: use a kernel that has it as a module, as debian:6.12"]
+    if BTF_SECTION not in _bytes(module):
         return [f"{kernel.name}: its bcache has no BTF, so nobody knows its structures: use debian:6.12"]
     return []
 
 
 def _module(kernel: Kernel) -> Path | None:
-    """Return the module's file; None where bcache is built in, and in the kernel's own BTF."""
+    """Return the module's file; None where bcache is built in."""
     folder = modules_folder(kernel.modules or Path("/"), kernel.release)
     return next(iter(sorted(folder.rglob("bcache.ko*"))), None) if folder else None
 

@@ -63,6 +63,7 @@ def kernel(tmp_path: Path, name: str, modules: dict[str, bytes]) -> Kernel:
             "debian:6.12 has no bcache: use a kernel built with CONFIG_BCACHE",
         ),
         (HOST, {"bcache.ko": b"ELF\0.BTF\0"}, "recorded in guests only: give --kernel debian:6.12"),
+        ("./bzImage", {"modules.builtin": b"kernel/drivers/md/bcache/bcache.ko\n"}, "has bcache built in"),
         ("debian:5.10", {"bcache.ko": b"ELF"}, "debian:5.10: its bcache has no BTF"),
     ],
 )

@@ -101,6 +101,19 @@ def test_two_types_of_one_name_are_both_kept(tmp_path: Path) -> None:
     assert_same(whole, part, "tree")
 
 
+def test_of_two_types_of_one_name_and_kind_only_the_module_s_is_taken_if_asked_for(tmp_path: Path) -> None:
+    kernel = Blob()
+    kernel.struct("bucket", {"of_bpf": 0})
+    kernel.type(btf.KIND_TYPEDEF, b"", name="bucket", target=1)
+    module = Blob(kernel)
+    module.struct("bucket", {"of_bcache": 0})
+    whole = loaded(tmp_path / "whole", kernel.data(), module.data())
+    part = loaded(tmp_path / "part", excerpt(whole, ["bucket"], last_only=True))
+    structures = [n for n in part.named("bucket") if part.kind(n) == btf.KIND_STRUCT]
+    # What the typedef of the kernel leads to is there because of that.
+    assert [part.string(name) for name, _, _ in part.elements(structures[0])] == ["of_bcache"]
+
+
 def test_every_structure_that_the_program_declares_is_asked_for() -> None:
     text = STRUCTURES.read_text()
     variants = set(re.findall(r"(?<=struct )\w+___\w+(?= \{)", text))
