@@ -13,6 +13,7 @@ from harness.bcache.crash.predict import Prediction, predict
 from harness.bcache.crash.record import FACTS, CrashRecord, Recovery, load_record
 from harness.bcache.picture import drawn
 from harness.bundle import Bundle
+from harness.judge.known_issues import KNOWN_ISSUE
 from harness.verdicts import Check
 
 __all__ = ["CrashJudgement", "judge_crash_bundle"]
@@ -35,8 +36,9 @@ def judge_crash_bundle(bundle: Bundle) -> CrashJudgement:
     if not bundle.has(FACTS):
         return CrashJudgement()
     record = load_record(bundle.path)
-    checks = judge_crashes(record)
-    return CrashJudgement(tuple(checks), _counts(record), _maps(record))
+    checks, known = judge_crashes(record)
+    issues = {f"{KNOWN_ISSUE}: {name}": count for name, count in known.items()}
+    return CrashJudgement(tuple(checks), {**_counts(record), **issues}, _maps(record))
 
 
 def _predicted(record: CrashRecord, number: int) -> Prediction:

@@ -24,6 +24,6 @@ DAMAGES = ("newest journal entry", "leaf")
 def test_it_recovers_as_predicted(tmp_path: Path) -> None:
     with Workspace.create(tmp_path / "run") as workspace:
         record = record_crashes(PLAN, 1, 3, workspace, DAMAGES, failing=1)
-    checks = judge_crashes(record)
+    checks, _ = judge_crashes(record)
     assert [check.name for check in checks] == [f"crash: {name}" for name in CHECKS]
     assert {check.verdict for check in checks} == {Verdict.PASS}, checks

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
+from harness.bcache.crash.damages import refusal
 from harness.bcache.crash.moments import Moment, disk_at
 from harness.bcache.crash.predict import predict
 from harness.bcache.crash.record import CrashRecord, Recovery, load_record
@@ -19,12 +20,14 @@ __all__ = ["as_predicted", "kept_record", "with_entries", "without_barriers"]
 @cache
 def kept_record() -> CrashRecord:
     """Return a record of Debian's 6.12."""
-    return load_record(FIXTURES / "6.12-crash")
+    return load_record(FIXTURES.parent / "bcache-crash" / "6.12-record")
 
 
 def as_predicted(record: CrashRecord, moment: Moment) -> Recovery:
     """Return what a kernel shows that recovers as predicted, and then leaves the disk as it is."""
     predicted = predict(disk_at(record.entries, moment, record.disks), record.disks)
+    if why := refusal(predicted):
+        return Recovery(moment, [f"bcache: {why}"], why)
     keys, entries, seq = predicted.replay
     line = f"journal replay done, {keys} keys in {entries} entries, seq {seq}"
     return Recovery(moment, [line], None, "dirty" if predicted.said_dirty else "clean", predicted.stamps)
