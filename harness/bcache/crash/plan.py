@@ -64,6 +64,7 @@ class Batch:
 def batches(plan: CrashPlan, seed: int) -> Iterator[Batch]:
     """Yield what is done, one batch after the other."""
     rng = random.Random(seed)
+    block = plan.layout.block_bytes // SECTOR
     number = 1
     for _ in range(plan.batches):
         writes = tuple(_writes(plan, number, rng))
@@ -71,7 +72,9 @@ def batches(plan: CrashPlan, seed: int) -> Iterator[Batch]:
         yield Batch(
             writes,
             flush=rng.random() < plan.flush_chance,
-            read=rng.randrange(plan.area_sectors) if rng.random() < plan.read_chance else None,
+            read=rng.randrange(plan.area_sectors) // block * block
+            if rng.random() < plan.read_chance
+            else None,
             collect=rng.random() < plan.gc_chance,
             write_back=rng.random() < plan.writeback_chance,
         )
