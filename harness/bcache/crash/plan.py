@@ -64,7 +64,6 @@ class Batch:
 def batches(plan: CrashPlan, seed: int) -> Iterator[Batch]:
     """Yield what is done, one batch after the other."""
     rng = random.Random(seed)
-    block = plan.layout.block_bytes // SECTOR
     number = 1
     for _ in range(plan.batches):
         writes = tuple(_writes(plan, number, rng))
@@ -72,9 +71,7 @@ def batches(plan: CrashPlan, seed: int) -> Iterator[Batch]:
         yield Batch(
             writes,
             flush=rng.random() < plan.flush_chance,
-            read=rng.randrange(plan.area_sectors) // block * block
-            if rng.random() < plan.read_chance
-            else None,
+            read=_read(plan, rng) if rng.random() < plan.read_chance else None,
             collect=rng.random() < plan.gc_chance,
             write_back=rng.random() < plan.writeback_chance,
         )
@@ -90,3 +87,8 @@ def _writes(plan: CrashPlan, number: int, rng: random.Random) -> Iterator[Write]
             taken.update(range(first, first + blocks))
             yield Write(number, first * block, blocks * block, rng.random() < plan.fua_chance)
             number += 1
+
+
+def _read(plan: CrashPlan, rng: random.Random) -> int:
+    block = plan.layout.block_bytes // SECTOR
+    return rng.randrange(plan.area_sectors) // block * block
