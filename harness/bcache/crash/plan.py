@@ -71,7 +71,7 @@ def batches(plan: CrashPlan, seed: int) -> Iterator[Batch]:
         yield Batch(
             writes,
             flush=rng.random() < plan.flush_chance,
-            read=rng.randrange(plan.area_sectors) if rng.random() < plan.read_chance else None,
+            read=_read(plan, rng) if rng.random() < plan.read_chance else None,
             collect=rng.random() < plan.gc_chance,
             write_back=rng.random() < plan.writeback_chance,
         )
@@ -87,3 +87,8 @@ def _writes(plan: CrashPlan, number: int, rng: random.Random) -> Iterator[Write]
             taken.update(range(first, first + blocks))
             yield Write(number, first * block, blocks * block, rng.random() < plan.fua_chance)
             number += 1
+
+
+def _read(plan: CrashPlan, rng: random.Random) -> int:
+    block = plan.layout.block_bytes // SECTOR
+    return rng.randrange(plan.area_sectors) // block * block

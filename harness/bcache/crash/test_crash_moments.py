@@ -10,9 +10,11 @@ import struct
 import pytest
 
 from harness.bcache.crash.moments import KINDS, Disks, Moment, choose, disk_at, flushes_of_both
+from harness.bcache.crash.plan import CrashPlan, batches
 from harness.bcache.crash.stamps import WRONG, content, stamps_of
 from harness.bcache.crash.write_log import SECTOR, Entry, Flag, read_log
 from harness.errors import InfrastructureError
+from loopdevs import BcacheLayout
 
 MAGIC = 0x6A736677736872
 DISKS = Disks(cache_sectors=16, backing_sectors=16, journal=[range(8, 12)])
@@ -122,6 +124,16 @@ def test_moments_are_of_all_kinds_and_after_the_beginning() -> None:
     assert positions["torn"] == {6}
     assert positions["flushing"] == {3}
     assert positions["lazy"] == {2, 3, 4, 5, 6}
+
+
+@pytest.mark.parametrize("block_bytes", [512, 4096])
+def test_work_is_in_whole_blocks(block_bytes: int) -> None:
+    plan = CrashPlan(BcacheLayout(block_bytes=block_bytes), read_chance=1)
+    block = block_bytes // SECTOR
+    for batch in batches(plan, 1):
+        assert batch.read is not None
+        assert batch.read % block == 0
+        assert all(write.sector % block == write.sectors % block == 0 for write in batch.writes)
 
 
 @pytest.mark.parametrize("change", [0, 8, 511])
