@@ -20,9 +20,9 @@ def check_log(run: Run) -> str:
 
 def _section(run: Run, kernel: Kernel) -> Iterator[str]:
     cases = run.on(kernel)
-    yield f"SECTION       -- {kernel.label}"
+    yield f"SECTION       -- {printable(kernel.label)}"
     yield "FSTYP         -- btrfs"
-    yield f"PLATFORM      -- Linux {kernel.release} {printable(kernel.version)}".rstrip()
+    yield f"PLATFORM      -- Linux {printable(kernel.release)} {printable(kernel.version)}".rstrip()
     yield ""
     yield from (_case(case) for case in cases)
     ran = [case for case in cases if case.verdict.verdict is not Verdict.SKIP]
@@ -49,7 +49,7 @@ def _case(case: CaseResult) -> str:
             return f"{name}  [not run] {printable('; '.join(verdict.reasons))}"
         case Verdict.FAIL:
             known = f" (known issue: {printable(case.expected)})" if case.expected else ""
-            return f"{name}  - {case.wrong} of {case.compared} comparisons wrong{known} (see {case.folder})"
+            return f"{name}  - {case.wrong} of {case.compared} comparisons wrong{known} (see {printable(str(case.folder))})"
     return f"{name}  [undecided] {printable('; '.join(verdict.reasons))}"
 
 
