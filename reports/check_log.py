@@ -49,7 +49,8 @@ def _case(case: CaseResult) -> str:
             return f"{name}  [not run] {printable('; '.join(verdict.reasons))}"
         case Verdict.FAIL:
             known = f" (known issue: {printable(case.expected)})" if case.expected else ""
-            return f"{name}  - {case.wrong} of {case.compared} comparisons wrong{known} (see {printable(str(case.folder))})"
+            where = printable(str(case.folder))
+            return f"{name}  - {case.wrong} of {case.compared} comparisons wrong{known} (see {where})"
     return f"{name}  [undecided] {printable('; '.join(verdict.reasons))}"
 
 
