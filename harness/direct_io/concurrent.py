@@ -9,7 +9,8 @@ is told by their own events:
 - **Extent maps.** When two tasks load neighbours, either may come first, so a bio may end between the two or
   go on. That is left open only where a map was loaded by a call that may not have returned yet.
 - **Locks.** A direct read that must not wait is refused a block that another one may be reading.
-- **Pages on their way.** A buffered read that must not wait gets what has arrived; its caller is told.
+- **Pages on their way.** A buffered read that must not wait gets what has arrived, of its own pages and of
+  those that others have added and not waited for; its caller is told.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from errno import EAGAIN
 
 from harness.direct_io.calls import Call, Recorded
 from harness.direct_io.chains import Chain
+from harness.direct_io.damage import BLOCK
 from harness.direct_io.record import Layout
 from reference.direct_io.mainline import DirectCall, How, Outcome, Reader, Volume
 from reference.direct_io.source import ExtentType, FileExtent, Request
@@ -110,7 +112,19 @@ class _FileState:
             self._vague.append(call)
             return _refused(outcome), Freedom(refused=True)
         self._note_loaded(call)
-        return outcome, Freedom(cuts, arriving=call.nowait and bool(outcome.pages))
+        arriving = call.nowait and (bool(outcome.pages) or self._needs_what_is_on_its_way(call, outcome))
+        return outcome, Freedom(cuts, arriving=arriving)
+
+    def _needs_what_is_on_its_way(self, call: Call, outcome: Outcome) -> bool:
+        """Return whether a page that a call reads was added by another that has not waited for it."""
+        not_waited = (one for one in self._calls[: self._next] if one.nowait or one.end > call.begin)
+        added = {page for one in not_waited if one.phase == call.phase for page in one.seen.pages}
+        return any(
+            part.start < (page + 1) * BLOCK and page * BLOCK < part.end
+            for part in outcome.parts
+            if part.how is How.BUFFERED
+            for page in added
+        )
 
     def _others(self, call: Call) -> list[Call]:
         """Return those that may be under way while this one is."""

@@ -73,6 +73,18 @@ class Events:
         self._add(kind, task, block * BLOCK, count * BLOCK, dev=SUPER, flags=flags, ino=INODE, iocb=iocb)
         self._add(Kind.DIRECT, task, block * BLOCK, count * BLOCK, dev=SUPER, ino=INODE)
 
+    def odd_call(self, task: int, iocb: int, flags: int = 0) -> None:
+        """A call through the page cache, as it is no whole blocks: all of the file but its last byte."""
+        self._latest[task] = len(self._rows) + 1
+        place = {"dev": SUPER, "flags": flags, "ino": INODE, "iocb": iocb}
+        self._add(Kind.QUEUED_CALL, task, 0, 4 * BLOCK - 1, **place)
+
+    def fill(self, task: int) -> None:
+        """Read all pages of the file into the page cache."""
+        for page in range(4):
+            self._add(Kind.PAGE, task, page, BLOCK, dev=SUPER, ino=INODE)
+        self._add(Kind.BIO, task, PHYSICAL // 512, 4 * BLOCK, dev=DEVICE, flags=RAHEAD)
+
     def bio(self, task: int, block: int, count: int) -> None:
         self._add(Kind.BIO, task, PHYSICAL // 512 + block * 8, count * BLOCK, dev=DEVICE, flags=SYNC)
 
@@ -162,6 +174,20 @@ def test_a_lock_is_refused_only_while_another_call_may_have_it(block: int, ended
     events.bio(2, 0, 1)
     wrong, left_open = judged(events)
     assert (not wrong, left_open) == (right, int(right))
+
+
+@pytest.mark.parametrize("waited", [False, True])
+def test_pages_may_be_on_their_way_unless_somebody_waited_for_them(waited: bool) -> None:
+    events = Events()
+    events.odd_call(1, 10, flags=0 if waited else NOWAIT)
+    events.fill(1)
+    # The task's next call: the one before has returned.
+    events.odd_call(1, 11, flags=NOWAIT)
+    if not waited:
+        events.odd_call(2, 10)
+    events.odd_call(2, 11)
+    wrong, left_open = judged(events)
+    assert (wrong, left_open) == (({"return values"}, 0) if waited else (set(), 2))
 
 
 def test_what_was_tried_without_waiting_has_to_go_on() -> None:
