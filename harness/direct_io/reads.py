@@ -44,10 +44,11 @@ def make_reads(
     """
     done: list[DirectRead] = []
     with (
-        Threads() as threads,
         opened_files(paths) as files,
         _damaged(filesystem) as devices,
         mmap.mmap(-1, MEMORY_BYTES) as memory,
+        # They end first: whatever breaks this off, a thread may still be reading into the memory.
+        Threads() as threads,
     ):
         # Pages that were never touched would make the kernel give up reading directly.
         memory[:] = bytes([POISON]) * MEMORY_BYTES
