@@ -115,6 +115,7 @@ BTRFS: device fsid 3eff5f60-efb3-4344-b92d-e282ca0fc604 devid 1 transid 6 /dev/l
 BTRFS info (device loop0): first mount of filesystem 3eff5f60-efb3-4344-b92d-e282ca0fc604
 BTRFS info (device loop0): using crc32c (crc32c-lib) checksum algorithm
 BTRFS info (device loop0): checking UUID tree
+BTRFS alert (device loop0): btrfs RAID5/6 is EXPERIMENTAL and has known data-loss bugs
 BTRFS info (device loop0): turning on async discard
 BTRFS info (device loop0): enabling free space tree
 BTRFS info (device loop0): last unmount of filesystem 3eff5f60-efb3-4344-b92d-e282ca0fc604

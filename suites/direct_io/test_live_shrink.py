@@ -25,7 +25,7 @@ from suites.direct_io.reader_faults import READER_FAULTS
 
 pytestmark = pytest.mark.live
 
-TRIES = 60
+TRIES = 150
 FAULTS = {fault.name: fault for fault in READER_FAULTS}
 
 
