@@ -21,7 +21,8 @@ FAULTS = {
     "leak": r"kmemleak: \d+ new suspected memory leaks|BTRFS.*: (state|buffer) leak",
     # That RAID5 and 6 are experimental, 5.10 says at each mount, as an alert.
     "btrfs": r"BTRFS (critical|alert|emergency)(?!.*RAID5/6 is EXPERIMENTAL)"
-    r"|BTRFS(: error| error) \(device .*\) in \w+:\d+: errno=|BTRFS.*: Transaction aborted|assertion failed: .*, in fs/btrfs/",
+    r"|BTRFS(: error| error) \(device .*\) in \w+:\d+: errno="
+    r"|BTRFS.*: Transaction aborted|assertion failed: .*, in fs/btrfs/",
 }
 """Name -> pattern of such a line, as the kernel prints it."""
 
