@@ -75,7 +75,6 @@ def _repeats(found: Smallest, fault: str, folder: Path) -> None:
     ("fault", "bundle", "steps", "length"),
     [
         ("stops-at-the-end", "data-dup", 2, 64 * 1024),
-        ("compressed-gathered", "data-dup", 5, 640 * 1024),
         ("last-one-repaired", "data-damaged-raid1c3", 3, 64 * 1024),
     ],
 )

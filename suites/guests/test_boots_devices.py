@@ -54,7 +54,6 @@ def test_bcache_mapped_devices_and_drives_work_in_it(session: GuestSession) -> N
     """
     tests = [
         "suites/bcache/test_guest_smoke.py::test_fio_verifies_and_reading_again_hits[writeback]",
-        "suites/bcache/test_guest_crash.py::test_it_recovers_as_predicted",
         "loopdevs/test_guest_bcache.py::test_without_its_cache_it_is_refused",
         "loopdevs/test_guest_mapper.py::test_an_error_in_the_middle",
         "loopdevs/test_guest_mapper.py::test_drives",
