@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The thread's claim "passing fsx-linux", for the corrected page cache and for both versions as posted.
 
-`PAGE_CACHE_VOLUME` is the number of operations on the corrected code: a million in CI.
+`PAGE_CACHE_VOLUME` is the number of operations on the corrected code: 200,000 in CI.
 """
 
 from __future__ import annotations
