@@ -47,6 +47,13 @@ _EACH_OTHER = (
         "return set(self._there)",
     ),
     _Fault(
+        "all-pages-have-arrived",
+        "a read without waiting gets what has arrived of pages that others asked for",
+        "concurrent",
+        "(bool(outcome.pages) or self._needs_what_is_on_its_way(call, outcome))",
+        "bool(outcome.pages)",
+    ),
+    _Fault(
         "own-pages-there",
         "pages that a call adds it did not find",
         "concurrent",

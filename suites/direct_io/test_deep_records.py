@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EAGAIN
 from functools import cache
 from pathlib import Path
 
@@ -38,7 +39,13 @@ def wrong_checks(name: str, events: Table | None = None, reads: list[DirectRead]
 
 
 def test_there_are_recordings_of_each_kind() -> None:
-    assert {"host-deep", "host-fio"} <= set(NAMES)
+    assert {"host-deep", "host-fio", "debian-5.10-deep", "debian-6.12-deep"} <= set(NAMES)
+
+
+def test_5_10_hands_eagain_to_who_did_not_ask_for_it() -> None:
+    """Where a read had begun before it was refused; no other record has that."""
+    given = {name for name in NAMES if any(read.returned == -EAGAIN for read in loaded(name)[1])}
+    assert given == {"debian-5.10-deep"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +63,8 @@ def test_a_recording_is_small_and_passes(name: str) -> None:
 def test_few_outcomes_are_left_open(name: str) -> None:
     verdict = judge_bundle(Bundle.open(RECORDED / name))
     calls = next(check.compared for check in verdict.checks if check.name == "calls")
-    assert 0 < verdict.counts[SETS] < calls / 10
+    # Where odd reads are made too (docs/direct-io-at-once.md), more of those without waiting need pages.
+    assert 0 < verdict.counts[SETS] < calls / (10 if name.startswith("host") else 8)
 
 
 @pytest.mark.parametrize("fault", CONCURRENT_FAULTS, ids=lambda fault: fault.name)
@@ -120,5 +128,7 @@ def _row_of(name: str, events: Table, kind: Kind) -> int:
         flags = loaded(name)[0].flags
         chosen &= (events["flags"] & flags["__REQ_META"]) == 0
         chosen &= (events["number"] & 0xFFFFFFFF) != 0
+    if kind is Kind.DONE and "5.10" in name:
+        pytest.skip("5.10 has no tracepoint iomap_dio_complete")
     rows = np.flatnonzero(chosen)
     return int(rows[len(rows) // 2])
