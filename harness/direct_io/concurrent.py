@@ -111,19 +111,22 @@ class _FileState:
         if _was_refused(chain, place, outcome) and any(map(call.meets, others)):
             self._vague.append(call)
             return _refused(outcome), Freedom(refused=True)
+        waited_for = self._on_their_way(call, outcome) if call.nowait else []
+        if _first_page(outcome) in waited_for and _stopped_at_once(chain, place, outcome):
+            self._vague.append(call)
+            return _refused(outcome), Freedom(arriving=True)
         self._note_loaded(call)
-        arriving = call.nowait and (bool(outcome.pages) or self._needs_what_is_on_its_way(call, outcome))
-        return outcome, Freedom(cuts, arriving=arriving)
+        return outcome, Freedom(cuts, arriving=bool(waited_for or (call.nowait and outcome.pages)))
 
-    def _needs_what_is_on_its_way(self, call: Call, outcome: Outcome) -> bool:
-        """Return whether a page that a call reads was added by another that has not waited for it."""
+    def _on_their_way(self, call: Call, outcome: Outcome) -> list[int]:
+        """Return which pages that a call reads were added by others that have not waited for them."""
         not_waited = (one for one in self._calls[: self._next] if one.nowait or one.end > call.begin)
         added = {page for one in not_waited if one.phase == call.phase for page in one.seen.pages}
-        return any(
-            part.start < (page + 1) * BLOCK and page * BLOCK < part.end
-            for part in outcome.parts
-            if part.how is How.BUFFERED
+        parts = [part for part in outcome.parts if part.how is How.BUFFERED]
+        return sorted(
+            page
             for page in added
+            if any(part.start < (page + 1) * BLOCK and page * BLOCK < part.end for part in parts)
         )
 
     def _others(self, call: Call) -> list[Call]:
@@ -209,6 +212,21 @@ def _was_refused(chain: Chain, place: int, outcome: Outcome) -> bool:
     nothing = not call.seen.bios and not call.seen.pages and len(call.seen.direct) == 1
     refused = call.nowait and chain.observed(place) == -EAGAIN
     return refused and nothing and outcome.returned != -EAGAIN
+
+
+def _first_page(outcome: Outcome) -> int | None:
+    """Return which page is the first that is read through the page cache."""
+    return next((part.start // BLOCK for part in outcome.parts if part.how is How.BUFFERED), None)
+
+
+def _stopped_at_once(chain: Chain, place: int, outcome: Outcome) -> bool:
+    """Whether a read through the page cache that must not wait ended at its first page.
+
+    `filemap_get_pages` (mm/filemap.c) looks at pages that are there before it asks for those behind them.
+    """
+    call = chain.calls[place]
+    nothing = not call.seen.bios and not call.seen.pages
+    return bool(nothing and outcome.pages and chain.observed(place) == -EAGAIN)
 
 
 def _refused(outcome: Outcome) -> Outcome:

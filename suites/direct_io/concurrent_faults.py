@@ -50,8 +50,15 @@ _EACH_OTHER = (
         "all-pages-have-arrived",
         "a read without waiting gets what has arrived of pages that others asked for",
         "concurrent",
-        "(bool(outcome.pages) or self._needs_what_is_on_its_way(call, outcome))",
-        "bool(outcome.pages)",
+        "bool(waited_for or (call.nowait and outcome.pages))",
+        "bool(call.nowait and outcome.pages)",
+    ),
+    _Fault(
+        "asks-behind-pages-on-their-way",
+        "pages behind one that is on its way are not asked for",
+        "concurrent",
+        "return bool(nothing and outcome.pages and chain.observed(place) == -EAGAIN)",
+        "return False",
     ),
     _Fault(
         "own-pages-there",

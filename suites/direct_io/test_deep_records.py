@@ -63,8 +63,10 @@ def test_a_recording_is_small_and_passes(name: str) -> None:
 def test_few_outcomes_are_left_open(name: str) -> None:
     verdict = judge_bundle(Bundle.open(RECORDED / name))
     calls = next(check.compared for check in verdict.checks if check.name == "calls")
-    # Where odd reads are made too (docs/direct-io-at-once.md), more of those without waiting need pages.
-    assert 0 < verdict.counts[SETS] < calls / (10 if name.startswith("host") else 8)
+    # Where odd reads are made too (docs/direct-io-at-once.md), more of those without waiting need pages; most
+    # where four of fio's jobs read the same pages.
+    most = calls / 10 if name.startswith("host") else calls / 8 if "deep" in name else calls / 4
+    assert 0 < verdict.counts[SETS] < most
 
 
 @pytest.mark.parametrize("fault", CONCURRENT_FAULTS, ids=lambda fault: fault.name)
