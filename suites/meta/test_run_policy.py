@@ -161,6 +161,13 @@ def test_an_interrupted_run_goes_on(plan: RunPlan) -> None:
     assert (told["interrupted"], len(told["resumed"])) == (False, 1)
 
 
+@pytest.mark.live
+def test_what_the_budget_did_not_suffice_for_is_run_when_the_run_goes_on(plan: RunPlan) -> None:
+    run(replace(plan, budget_s=0.0), recorder())
+    run(resumed(plan.out, plan.work), recorder())
+    assert verdicts(plan.out) == [(name, Verdict.PASS) for name in NAMES]
+
+
 def ids(cases: Sequence[Case]) -> list[str]:
     return [case.id for case in cases]
 
